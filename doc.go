@@ -1,0 +1,2 @@
+// Package parallel runs loops in parallel.
+package parallel

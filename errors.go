@@ -1,0 +1,226 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Sentinel errors. All of them stand inside the error that a call returns:
+// test with [errors.Is].
+var (
+	// ErrNotRegistered says that fn was to run in a worker process and was
+	// not named by [Register] or [RegisterEach] before [Init]. Nothing was
+	// started.
+	ErrNotRegistered = errors.New("parallel: function not registered")
+
+	// ErrNotInitialized says that fn was to run in a worker process and the
+	// program has not called [Init]. Nothing was started.
+	ErrNotInitialized = errors.New("parallel: Init has not been called")
+
+	// ErrPoolClosed says that the call named a [ProcessPool] after its Close.
+	ErrPoolClosed = errors.New("parallel: process pool is closed")
+
+	// ErrMemoryLimit is in the [CrashError] of an item whose worker process
+	// was killed because it had outgrown [ProcessPool.MaxMemoryBytes].
+	ErrMemoryLimit = errors.New("parallel: memory limit exceeded")
+
+	// ErrGoexit is the error of an item whose fn called [runtime.Goexit], as
+	// t.FailNow does.
+	ErrGoexit = errors.New("parallel: fn called runtime.Goexit")
+)
+
+const errPrefix = "parallel: "
+
+// ItemError is the failure of one item. Every failure of an item that Map,
+// ForEach and MapSeq report is wrapped in one.
+type ItemError struct {
+	// Index is the item's position in the input, from 0.
+	Index int
+	// Err is what went wrong: fn's own error, or a *PanicError, a
+	// *CrashError, a *RemoteError or ErrGoexit.
+	Err error
+}
+
+// Error names the item and what went wrong with it.
+func (e *ItemError) Error() string {
+	return fmt.Sprintf("%sitem %d: %s", errPrefix, e.Index, unprefixed(e.Err))
+}
+
+// Unwrap returns e.Err.
+func (e *ItemError) Unwrap() error { return e.Err }
+
+// PanicError is the error of an item whose fn panicked. The panic has ended
+// there: neither the program nor the worker process is harmed.
+type PanicError struct {
+	// Value is what was passed to panic. A value that cannot leave the worker
+	// process in which it arose arrives as a *RemoteError.
+	Value any
+	// Stack is the stack of the panicking goroutine, as debug.Stack prints it.
+	Stack []byte
+}
+
+// Error returns the panic's value; the stack is in the field.
+func (e *PanicError) Error() string {
+	if err, ok := e.Value.(error); ok {
+		return errPrefix + "panic: " + unprefixed(err)
+	}
+	return fmt.Sprintf("%spanic: %v", errPrefix, e.Value)
+}
+
+// Unwrap returns the panic's value where it is an error, else nil.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// CrashError is the error of an item whose worker process died while running
+// it, whether the item did that (a segmentation fault in C, a fatal error of
+// the Go runtime, os.Exit), somebody else (the kernel out of memory, an
+// operator), or this package itself because a limit was exceeded.
+type CrashError struct {
+	// PID is the process that died.
+	PID int
+	// ExitCode is its exit code, or -1 when a signal ended it.
+	ExitCode int
+	// Signal is the signal that ended it; nil when it exited.
+	Signal os.Signal
+	// Stderr is what the process wrote to its standard error while it ran the
+	// item, cut to its first and its last 4 KiB. Go's own "fatal error:" line
+	// is kept in any case.
+	Stderr []byte
+	// Err is why this package ended the process, such as ErrMemoryLimit or a
+	// timeout; nil when the process died by itself.
+	Err error
+}
+
+// Error says how the process ended, with the most telling line of its
+// standard error.
+func (e *CrashError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%sworker process %d ", errPrefix, e.PID)
+	switch {
+	case e.Err != nil:
+		fmt.Fprintf(&b, "ended: %s", unprefixed(e.Err))
+	case e.Signal != nil:
+		fmt.Fprintf(&b, "crashed: signal: %v", e.Signal)
+	default:
+		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
+	}
+	if line := tellingLine(e.Stderr); line != "" {
+		fmt.Fprintf(&b, " (stderr: %s)", line)
+	}
+	return b.String()
+}
+
+// Unwrap returns e.Err.
+func (e *CrashError) Unwrap() error { return e.Err }
+
+// RemoteError stands for an error from a worker process that has no identity
+// on this side: neither a sentinel named by [RegisterError] nor of a type
+// named by [RegisterType].
+type RemoteError struct {
+	// Type is the error's type in the worker, such as *os.PathError.
+	Type string
+	// Message is what its Error method returned there.
+	Message string
+}
+
+// Error returns the message.
+func (e *RemoteError) Error() string {
+	if strings.HasPrefix(e.Message, errPrefix) {
+		return e.Message
+	}
+	return errPrefix + e.Message
+}
+
+// unprefixed is err's text for use behind another of our prefixes.
+func unprefixed(err error) string {
+	if err == nil {
+		return "<nil>"
+	}
+	return strings.TrimPrefix(err.Error(), errPrefix)
+}
+
+// endedError is the error of a call that stopped short because its context
+// ended (or its workers could not be started) while no item had failed.
+type endedError struct {
+	done, total int // total is -1 where it is not known
+	cause       error
+	also        error // ctx.Err(), where the cause hides it; else nil
+}
+
+func (e *endedError) Error() string {
+	if e.total < 0 {
+		return fmt.Sprintf("%sended after %d items: %s", errPrefix, e.done, unprefixed(e.cause))
+	}
+	return fmt.Sprintf("%sended after %d of %d items: %s", errPrefix, e.done, e.total, unprefixed(e.cause))
+}
+
+func (e *endedError) Unwrap() []error {
+	if e.also == nil {
+		return []error{e.cause}
+	}
+	return []error{e.cause, e.also}
+}
+
+// withCause is an item's own error together with the reason for which it was
+// told to stop, so that neither hides the other.
+type withCause struct{ err, cause error }
+
+func (e *withCause) Error() string {
+	return fmt.Sprintf("%v (%s)", e.err, unprefixed(e.cause))
+}
+
+func (e *withCause) Unwrap() []error { return []error{e.err, e.cause} }
+
+// addCause returns err with cause in it, once.
+func addCause(err, cause error) error {
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return &withCause{err, cause}
+}
+
+// timeoutError is the error of an item that exceeded its ItemTimeout.
+type timeoutError struct{ Limit time.Duration }
+
+func (e *timeoutError) Error() string {
+	return fmt.Sprintf("%sitem exceeded its timeout of %v", errPrefix, e.Limit)
+}
+
+func (e *timeoutError) Timeout() bool { return true }
+
+func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// joinedShown is how many failures the text of a joined error spells out.
+const joinedShown = 5
+
+// joinedError is what KeepGoing returns: the failures in index order.
+type joinedError []*ItemError
+
+func (e joinedError) Error() string {
+	var b strings.Builder
+	for i, item := range e {
+		if i == joinedShown && len(e) > joinedShown+1 {
+			fmt.Fprintf(&b, "\n%sand %d more items failed", errPrefix, len(e)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(item.Error())
+	}
+	return b.String()
+}
+
+func (e joinedError) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, item := range e {
+		errs[i] = item
+	}
+	return errs
+}

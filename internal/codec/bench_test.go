@@ -1,0 +1,116 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+	"unsafe"
+
+	"example.com/parallel/internal/codec"
+)
+
+func small() Small { return Small{42, "a name of some length", []int32{1, 2, 3, 4, 5, 6, 7, 8}} }
+
+// benchmark encodes and decodes a value of type T.
+func benchmark[T any](b *testing.B, v T) {
+	types := new(codec.Types)
+	plan, err := types.Plan(reflect.TypeFor[T]())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		if buf, err = plan.Append(buf[:0], unsafe.Pointer(&v), 1<<30); err != nil {
+			b.Fatal(err)
+		}
+		got := new(T)
+		if err = plan.Decode(buf, unsafe.Pointer(got)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
+func BenchmarkCodec(b *testing.B) {
+	b.Run("type=small", func(b *testing.B) { benchmark(b, small()) })
+	b.Run("type=fixed", func(b *testing.B) { benchmark(b, struct{ A, B, C, D int64 }{1, 2, 3, 4}) })
+	b.Run("type=padded", func(b *testing.B) { benchmark(b, Padded{1, 2, true}) })
+	b.Run("type=bytes/n=65536", func(b *testing.B) { benchmark(b, make([]byte, 64<<10)) })
+	b.Run("type=floats/n=131072", func(b *testing.B) { benchmark(b, make([]float64, 128<<10)) })
+	b.Run("type=smalls/n=1000", func(b *testing.B) { benchmark(b, repeated(small(), 1000)) })
+	b.Run("type=strings/n=1000", func(b *testing.B) { benchmark(b, repeated("a string", 1000)) })
+	b.Run("type=map/n=100", func(b *testing.B) { benchmark(b, hundred()) })
+	b.Run("type=any", func(b *testing.B) {
+		benchmark[any](b, map[string]any{"a": 1, "b": "two", "c": []any{1.5, nil, true}})
+	})
+	b.Run("type=time/zone=utc", func(b *testing.B) { benchmark(b, time.Now().UTC()) })
+	b.Run("type=time/zone=local", func(b *testing.B) { benchmark(b, time.Now()) })
+}
+
+func repeated[T any](v T, n int) []T {
+	s := make([]T, n)
+	for i := range s {
+		s[i] = v
+	}
+	return s
+}
+
+func hundred() map[string]int {
+	m := make(map[string]int)
+	for i := range 100 {
+		m[fmt.Sprint("key", i)] = i
+	}
+	return m
+}
+
+// BenchmarkGob is what the codec is compared with: with an encoder and decoder that are kept, which send the type
+// once, and with fresh ones.
+func BenchmarkGob(b *testing.B) {
+	b.Run("type=small/encoder=kept", func(b *testing.B) {
+		var buf bytes.Buffer
+		enc, dec := gob.NewEncoder(&buf), gob.NewDecoder(&buf)
+		v := small()
+		b.ReportAllocs()
+		for b.Loop() {
+			gobOnce(b, enc, dec, &v)
+		}
+	})
+	b.Run("type=small/encoder=fresh", func(b *testing.B) {
+		v := small()
+		b.ReportAllocs()
+		for b.Loop() {
+			var buf bytes.Buffer
+			gobOnce(b, gob.NewEncoder(&buf), gob.NewDecoder(&buf), &v)
+		}
+	})
+	b.Run("type=bytes/n=65536/encoder=kept", func(b *testing.B) {
+		var buf bytes.Buffer
+		enc, dec := gob.NewEncoder(&buf), gob.NewDecoder(&buf)
+		v := make([]byte, 64<<10)
+		b.SetBytes(64 << 10)
+		for b.Loop() {
+			gobOnce(b, enc, dec, &v)
+		}
+	})
+}
+
+func gobOnce[T any](b *testing.B, enc *gob.Encoder, dec *gob.Decoder, v *T) {
+	if err := enc.Encode(v); err != nil {
+		b.Fatal(err)
+	}
+	var got T
+	if err := dec.Decode(&got); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// Starting up costs the compilation of plans and the comparison of types.
+func BenchmarkDescribe(b *testing.B) {
+	for b.Loop() {
+		new(codec.Types).Describe()
+	}
+}

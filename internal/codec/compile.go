@@ -1,0 +1,267 @@
+package codec
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+	"unsafe"
+)
+
+// memoryPerByte is how many bytes in memory one byte on the wire may stand for. Every node's min is at least its
+// size divided by it, so that a short message cannot demand much memory. It is the largest ratio that a basic kind has:
+// a slice header takes 24 bytes, and a nil slice one byte.
+const memoryPerByte = 24
+
+type (
+	// An encodeFunc appends the value of n's type at p to b.
+	encodeFunc func(e *encoder, n *node, b []byte, p unsafe.Pointer) ([]byte, error)
+	// A decodeFunc sets the zero value of n's type at p from the front of s and gives what is left of s.
+	decodeFunc func(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, error)
+)
+
+// A node is the compiled form of one type. It is immutable once the compilation that made it has succeeded.
+type node struct {
+	rt   reflect.Type
+	enc  encodeFunc
+	dec  decodeFunc
+	size uintptr // in memory
+	min  int     // the fewest bytes that a value takes on the wire
+
+	// plain says that the encoding is the memory: no pointers, padding or blank fields, and no bools, which have
+	// invalid bytes.
+	plain    bool
+	pointers bool // memory must be allocated with its type, for the garbage collector
+
+	elem *node // of an array, slice, map or pointer
+	key  *node // of a map
+	len  int   // of an array
+
+	fields []field // of a struct without a marshaler, for its shape
+	ops    []op    // what to do for such a struct
+	filler int     // zeros that follow the fields of a struct, see memoryPerByte
+
+	pair     pair // of a type with a marshaler
+	hashable bool // a map's key cannot hold a value that panics when it is hashed
+	methods  bool // an interface type has methods
+}
+
+// A field is one field of a struct that is encoded field by field.
+type field struct {
+	name     string
+	embedded bool
+	node     *node
+}
+
+// A compiler compiles one type and whatever it refers to. Nothing that it made is kept when any part is refused.
+type compiler struct {
+	known map[reflect.Type]*node // from earlier compilations, read only
+	fresh map[reflect.Type]*node // of this one; a node stands here before it is complete, which ends recursion
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// compile gives the node of rt. path leads to it for the error.
+func (c *compiler) compile(rt reflect.Type, path string) (*node, error) {
+	if n := c.known[rt]; n != nil {
+		return n, nil
+	}
+	if n := c.fresh[rt]; n != nil {
+		return n, nil
+	}
+	n := &node{rt: rt, size: rt.Size(), pointers: hasPointers(rt)}
+	c.fresh[rt] = n
+	if rt == timeType {
+		n.enc, n.dec, n.min = encTime, decTime, minTime
+		return n, nil
+	}
+	if n.pair = pairOf(rt); n.pair != noPair {
+		n.enc, n.dec, n.min = encMarshaler, decMarshaler, max(1, fewestBytes(rt.Size()))
+		return n, nil
+	}
+	if n.size == 0 {
+		// Known to be plain before its parts are looked at: a slice of it inside of it must not loop over elements.
+		n.setPlain()
+	}
+	return n, c.compileKind(n, path)
+}
+
+func (c *compiler) compileKind(n *node, path string) (err error) {
+	rt := n.rt
+	switch rt.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		n.setPlain()
+	case reflect.Bool:
+		n.enc, n.dec, n.min = encBool, decBool, 1
+	case reflect.String:
+		n.enc, n.dec, n.min = encString, decString, 1
+	case reflect.Interface:
+		n.enc, n.dec, n.min = encInterface, decInterface, 1
+		n.methods = rt.NumMethod() > 0
+	case reflect.Pointer:
+		n.enc, n.dec, n.min = encPointer, decPointer, 1
+		n.elem, err = c.compile(rt.Elem(), path)
+	case reflect.Slice:
+		n.min = 1
+		if n.elem, err = c.compile(rt.Elem(), path+"[]"); err != nil {
+			return err
+		}
+		// An element that is still being compiled has this slice in it, so it is plain only if it is empty.
+		switch {
+		case n.elem.plain:
+			n.enc, n.dec = encPlainSlice, decPlainSlice
+		case rt.Elem().Kind() == reflect.Bool && n.elem.pair == noPair:
+			n.enc, n.dec = encBools, decBools
+		default:
+			n.enc, n.dec = encSlice, decSlice
+		}
+	case reflect.Array:
+		n.len = rt.Len()
+		if n.elem, err = c.compile(rt.Elem(), path+"[]"); err != nil {
+			return err
+		}
+		if n.elem.plain || n.size == 0 {
+			n.setPlain()
+		} else {
+			n.enc, n.dec, n.min = encArray, decArray, times(n.len, n.elem.min)
+		}
+	case reflect.Map:
+		n.enc, n.dec, n.min = encMap, decMap, 1
+		n.hashable = !holdsInterface(rt.Key())
+		if n.key, err = c.compile(rt.Key(), path+"[key]"); err != nil {
+			return err
+		}
+		n.elem, err = c.compile(rt.Elem(), path+"[]")
+	case reflect.Struct:
+		err = c.compileStruct(n, path)
+	default:
+		err = &TypeError{path, cannotCross(rt)}
+	}
+	return err
+}
+
+func cannotCross(rt reflect.Type) string {
+	article := "a"
+	if rt.Kind() == reflect.UnsafePointer {
+		article = "an"
+	}
+	return fmt.Sprintf("%s %s cannot cross a process boundary", article, rt.Kind())
+}
+
+func (n *node) setPlain() {
+	n.enc, n.dec, n.min, n.plain = encPlain, decPlain, saturate(n.size), true
+}
+
+func (c *compiler) compileStruct(n *node, path string) error {
+	var covered uintptr // bytes that belong to plain fields
+	allPlain := true
+	for i := range n.rt.NumField() {
+		f := n.rt.Field(i)
+		if f.Name == "_" {
+			continue
+		}
+		at := path + "." + f.Name
+		if err := checkField(f, at); err != nil {
+			return err
+		}
+		child, err := c.compile(f.Type, at)
+		if err != nil {
+			return err
+		}
+		n.fields = append(n.fields, field{f.Name, f.Anonymous, child})
+		n.addOp(f.Name, f.Offset, child)
+		n.min = plus(n.min, child.min)
+		allPlain = allPlain && child.plain
+		covered += child.size
+	}
+	if n.size == 0 || allPlain && covered == n.size {
+		n.setPlain()
+		return nil
+	}
+	n.enc, n.dec = encStruct, decStruct
+	if need := fewestBytes(n.size); n.min < need {
+		n.filler = need - n.min
+		n.min = need
+	}
+	return nil
+}
+
+// checkField refuses an unexported field, except an embedded struct or pointer to a struct: its exported fields are
+// promoted, so they are part of the value as everyone sees it.
+func checkField(f reflect.StructField, path string) error {
+	if f.IsExported() {
+		return nil
+	}
+	if !f.Anonymous {
+		return &TypeError{path, "an unexported field cannot cross a process boundary" +
+			" (the struct would need MarshalBinary and UnmarshalBinary, or the pair for gob or text)"}
+	}
+	base := f.Type
+	if base.Kind() == reflect.Pointer {
+		base = base.Elem()
+	}
+	if base.Kind() != reflect.Struct {
+		return &TypeError{path, "an embedded field of an unexported type that is not a struct cannot cross a process boundary"}
+	}
+	return nil
+}
+
+// fewestBytes is the least wire size for a memory size.
+func fewestBytes(size uintptr) int {
+	return saturate(size/memoryPerByte + min(size%memoryPerByte, 1))
+}
+
+// saturate, plus and times keep sizes of absurd array types from overflowing.
+func saturate(size uintptr) int { return int(min(size, math.MaxInt)) }
+
+func plus(a, b int) int {
+	if a > math.MaxInt-b {
+		return math.MaxInt
+	}
+	return a + b
+}
+
+func times(a, b int) int {
+	if b != 0 && a > math.MaxInt/b {
+		return math.MaxInt
+	}
+	return a * b
+}
+
+// hasPointers reports whether memory of a type must be known to the garbage collector.
+func hasPointers(rt reflect.Type) bool {
+	switch rt.Kind() {
+	case reflect.Array:
+		return rt.Len() > 0 && hasPointers(rt.Elem())
+	case reflect.Struct:
+		for i := range rt.NumField() {
+			if hasPointers(rt.Field(i).Type) {
+				return true
+			}
+		}
+		return false
+	case reflect.String, reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface,
+		reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	}
+	return false
+}
+
+// holdsInterface reports whether hashing a value of a key type depends on a dynamic type, which may be unhashable.
+func holdsInterface(rt reflect.Type) bool {
+	switch rt.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Array:
+		return holdsInterface(rt.Elem())
+	case reflect.Struct:
+		for i := range rt.NumField() {
+			if holdsInterface(rt.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,210 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Types holds the concrete types that travel in interfaces, the sentinel errors that keep their identity, and the
+// plans compiled so far. The zero value is ready for use and knows the basic types and the errors of the standard
+// library. It is safe for concurrent use and must not be copied. Ids are positions in the order of registration, so
+// two processes understand each other's interfaces if they register the same in the same order.
+type Types struct {
+	mu    sync.Mutex               // guards nodes, and is held to replace reg
+	nodes map[reflect.Type]*node   // complete nodes only
+	plans sync.Map                 // reflect.Type to *Plan
+	reg   atomic.Pointer[registry] // replaced as a whole, so that reading takes no lock
+}
+
+// A registry is one state of the registrations. It is immutable.
+type registry struct {
+	types     []*entry
+	byType    map[reflect.Type]*entry
+	sentinels []error
+	bySent    map[error]int
+	sentTypes map[reflect.Type]struct{} // dynamic types of sentinels; spares most values a look-up by value
+}
+
+// An entry is a registered type. Its node is compiled when it is first needed, since most programs need few of the
+// types that are registered from the start.
+type entry struct {
+	id   int
+	rt   reflect.Type
+	once sync.Once
+	n    *node
+	err  error
+}
+
+func (en *entry) node(t *Types) (*node, error) {
+	en.once.Do(func() { en.n, en.err = t.compile(en.rt) })
+	return en.n, en.err
+}
+
+// Register makes a concrete type known, so that its values can travel in interfaces. T and *T are two types.
+// Registering a type again has no effect. The error is a *TypeError if values of the type cannot cross.
+func (t *Types) Register(rt reflect.Type) error {
+	if rt == nil {
+		return &TypeError{"nil", "a nil interface has no type to register"}
+	}
+	if rt.Kind() == reflect.Interface {
+		return &TypeError{rt.String(), "an interface type cannot be registered, only the concrete types that it holds"}
+	}
+	if _, err := t.compile(rt); err != nil {
+		return err
+	}
+	t.update(func(r *registry) { r.addType(rt) })
+	return nil
+}
+
+// RegisterError makes err a sentinel: wherever it stands in an interface, the other process gets its own variable that
+// was registered at the same position, so that == and errors.Is keep holding. Registering it again has no effect.
+func (t *Types) RegisterError(err error) error {
+	if err == nil {
+		return errors.New("a nil error cannot be registered")
+	}
+	if !reflect.ValueOf(err).Comparable() {
+		return fmt.Errorf("an error of type %T cannot be registered as a sentinel: its values cannot be compared", err)
+	}
+	t.update(func(r *registry) { r.addSentinel(err) })
+	return nil
+}
+
+// SentinelID gives the position of a registered sentinel.
+func (t *Types) SentinelID(err error) (int, bool) {
+	return t.snapshot().sentinelID(err)
+}
+
+// Sentinel gives the registered sentinel at a position.
+func (t *Types) Sentinel(id int) (error, bool) {
+	r := t.snapshot()
+	if id < 0 || id >= len(r.sentinels) {
+		return nil, false
+	}
+	return r.sentinels[id], true
+}
+
+// Describe lists what is registered, one line each: types with their shape, sentinels with their type and message. Two
+// processes with equal lists understand each other's interface values.
+func (t *Types) Describe() []string {
+	r := t.snapshot()
+	lines := make([]string, 0, len(r.types)+len(r.sentinels))
+	for _, en := range r.types {
+		n, err := en.node(t)
+		if err != nil {
+			lines = append(lines, fmt.Sprintf("type %v: %v", en.rt, err))
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("type %v: %s", en.rt, shapeOf(n)))
+	}
+	for _, err := range r.sentinels {
+		lines = append(lines, fmt.Sprintf("error %T: %q", err, message(err)))
+	}
+	return lines
+}
+
+// message survives an Error method that panics, as for a nil pointer.
+func message(err error) (s string) {
+	defer func() {
+		if v := recover(); v != nil {
+			s = fmt.Sprintf("Error panics: %v", v)
+		}
+	}()
+	return err.Error()
+}
+
+// Plan gives the plan of a type. The error is a *TypeError if values of the type cannot cross.
+func (t *Types) Plan(rt reflect.Type) (*Plan, error) {
+	if p, ok := t.plans.Load(rt); ok {
+		return p.(*Plan), nil
+	}
+	if rt == nil {
+		return nil, &TypeError{"nil", "a nil interface has no type"}
+	}
+	n, err := t.compile(rt)
+	if err != nil {
+		return nil, err
+	}
+	p, _ := t.plans.LoadOrStore(rt, newPlan(t, n))
+	return p.(*Plan), nil
+}
+
+// compile gives the complete node of a type.
+func (t *Types) compile(rt reflect.Type) (*node, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := compiler{known: t.nodes, fresh: make(map[reflect.Type]*node)}
+	n, err := c.compile(rt, rt.String())
+	if err != nil {
+		return nil, err
+	}
+	if t.nodes == nil {
+		t.nodes = make(map[reflect.Type]*node)
+	}
+	maps.Copy(t.nodes, c.fresh)
+	return n, nil
+}
+
+// snapshot gives the present registrations.
+func (t *Types) snapshot() *registry {
+	if r := t.reg.Load(); r != nil {
+		return r
+	}
+	t.update(func(*registry) {})
+	return t.reg.Load()
+}
+
+// update replaces the registrations by a changed copy.
+func (t *Types) update(change func(*registry)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.reg.Load()
+	if old == nil {
+		old = builtin()
+	}
+	r := &registry{
+		types:     slices.Clone(old.types),
+		byType:    maps.Clone(old.byType),
+		sentinels: slices.Clone(old.sentinels),
+		bySent:    maps.Clone(old.bySent),
+		sentTypes: maps.Clone(old.sentTypes),
+	}
+	change(r)
+	t.reg.Store(r)
+}
+
+func (r *registry) addType(rt reflect.Type) {
+	if r.byType[rt] != nil {
+		return
+	}
+	en := &entry{id: len(r.types), rt: rt}
+	r.types = append(r.types, en)
+	r.byType[rt] = en
+}
+
+func (r *registry) addSentinel(err error) {
+	if _, ok := r.bySent[err]; ok {
+		return
+	}
+	r.bySent[err] = len(r.sentinels)
+	r.sentinels = append(r.sentinels, err)
+	r.sentTypes[reflect.TypeOf(err)] = struct{}{}
+}
+
+// sentinelID finds v among the sentinels. A value of a sentinel's type may itself be uncomparable, through an interface
+// in it.
+func (r *registry) sentinelID(v any) (int, bool) {
+	if _, ok := r.sentTypes[reflect.TypeOf(v)]; !ok {
+		return 0, false
+	}
+	err, ok := v.(error)
+	if !ok || !reflect.ValueOf(v).Comparable() {
+		return 0, false
+	}
+	id, ok := r.bySent[err]
+	return id, ok
+}

@@ -1,0 +1,144 @@
+package parallel
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Option changes how one call behaves. Where two options disagree, the later
+// one wins. An option that cannot be, such as Goroutines(0), panics.
+type Option interface{ apply(*settings) }
+
+type option func(*settings)
+
+func (o option) apply(s *settings) { o(s) }
+
+// settings is what a call's options come to.
+type settings struct {
+	// Where fn runs: on pool if it is set, else in processes worker processes
+	// of the call's own if that is positive, else on goroutines goroutines.
+	goroutines int
+	processes  int
+	pool       *ProcessPool
+
+	keepGoing bool
+	unordered bool
+	timeout   time.Duration // each item's own; 0: none
+	retries   int
+	progress  func(done, total int)
+	shared    sharedValue // nil: none
+
+	onStart func(pid int) // told when an item starts in a process; nil: nobody
+}
+
+// newSettings reads the options of a call of the function called name.
+func newSettings(name string, opts []Option) settings {
+	s := settings{goroutines: runtime.GOMAXPROCS(0)}
+	for i, o := range opts {
+		if o == nil {
+			panic(fmt.Sprintf("parallel: %s: option %d is nil", name, i))
+		}
+		o.apply(&s)
+	}
+	if s.unordered && name != "MapSeq" {
+		panic("parallel: " + name + ": the option Unordered is for MapSeq only")
+	}
+	return s
+}
+
+// inProcesses reports whether fn runs in worker processes.
+func (s *settings) inProcesses() bool { return s.pool != nil || s.processes > 0 }
+
+// workers is the most items that run at once.
+func (s *settings) workers() int {
+	switch {
+	case s.pool != nil:
+		return s.pool.size()
+	case s.processes > 0:
+		return s.processes
+	default:
+		return s.goroutines
+	}
+}
+
+func (s *settings) setPlace(goroutines, processes int, pool *ProcessPool) {
+	s.goroutines, s.processes, s.pool = goroutines, processes, pool
+}
+
+// Goroutines runs fn on at most n goroutines of this process, n ≥ 1. It is the
+// default, with n = GOMAXPROCS; choose a larger n where items wait for
+// something other than the processor.
+func Goroutines(n int) Option {
+	if n < 1 {
+		panic(fmt.Sprintf("parallel: Goroutines(%d): n must be at least 1", n))
+	}
+	return option(func(s *settings) { s.setPlace(n, 0, nil) })
+}
+
+// Processes runs fn in at most n worker processes, n ≥ 1. They are started for
+// this call and gone when it returns. To pay for their start once, use [On].
+func Processes(n int) Option {
+	if n < 1 {
+		panic(fmt.Sprintf("parallel: Processes(%d): n must be at least 1", n))
+	}
+	return option(func(s *settings) { s.setPlace(0, n, nil) })
+}
+
+// On runs fn in the worker processes of pool, which stay for later calls.
+func On(pool *ProcessPool) Option {
+	if pool == nil {
+		panic("parallel: On(nil): the pool is nil")
+	}
+	return option(func(s *settings) { s.setPlace(0, 0, pool) })
+}
+
+// KeepGoing runs every item whatever happens to the others, and reports every
+// failure: the error joins the *ItemErrors in index order, and the results
+// have a zero value where an item failed.
+func KeepGoing() Option {
+	return option(func(s *settings) { s.keepGoing = true })
+}
+
+// ItemTimeout limits each item to d, d > 0, from its own start. When d has
+// passed, the item's context ends; an item that returns later than that has
+// failed with an error that satisfies errors.Is(err, context.DeadlineExceeded),
+// whatever it returns. In a worker process an item that ignores its context is
+// killed [ProcessPool.KillDelay] later; a goroutine cannot be killed, and the
+// call waits for it.
+func ItemTimeout(d time.Duration) Option {
+	if d <= 0 {
+		panic(fmt.Sprintf("parallel: ItemTimeout(%v): the limit must be positive", d))
+	}
+	return option(func(s *settings) { s.timeout = d })
+}
+
+// Retry runs an item again whose worker process died under it, at most n more
+// times, n ≥ 0. Without it no item is ever run twice. An error that fn
+// returns, a panic, and an item ended by its own limit (ItemTimeout,
+// MaxMemoryBytes) are not retried: the item had its chance.
+func Retry(n int) Option {
+	if n < 0 {
+		panic(fmt.Sprintf("parallel: Retry(%d): n must not be negative", n))
+	}
+	return option(func(s *settings) { s.retries = n })
+}
+
+// Unordered makes MapSeq yield results as items finish, not in the order of
+// the input. Other functions panic when given it.
+func Unordered() Option {
+	return option(func(s *settings) { s.unordered = true })
+}
+
+// OnProgress calls f after each item that has finished, well or not, with the
+// number of finished items and the number of all; the latter is -1 for MapSeq,
+// which cannot know. There are never two calls of f at once within a call, and
+// done grows by one from each to the next. f runs on the goroutines that do
+// the work, so it should be brief. A panic in f ends the call and goes on in
+// the caller.
+func OnProgress(f func(done, total int)) Option {
+	if f == nil {
+		panic("parallel: OnProgress(nil): the function is nil")
+	}
+	return option(func(s *settings) { s.progress = f })
+}

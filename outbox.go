@@ -1,0 +1,158 @@
+package parallel
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"example.com/parallel/internal/wire"
+)
+
+// outbox is where a worker puts what it has to say. Records are gathered and
+// written to the pipe together, since a write costs more than a small item. The
+// memory in which they are gathered is in the page, so that the parent finds
+// them there if the worker dies first. Where there is no page, every record is
+// written before the next item starts.
+type outbox struct {
+	to     *os.File
+	mapped bool
+
+	mu     sync.Mutex
+	page   []byte      // see page.go; plain memory where there is no page to share
+	n      int         // bytes of records in the page's outbox
+	timer  *time.Timer // writes the outbox while an item takes long
+	armed  bool
+	count  int       // items since the last busy record
+	busy   time.Time // since when they are counted; zero: nothing is running
+	failed bool      // the pipe is broken: the parent has gone
+}
+
+const (
+	outboxFull  = 64 << 10               // when the outbox is written without waiting longer
+	outboxDelay = 200 * time.Microsecond // how long a record may wait for others
+	frameAt     = outboxAt - 5           // the frame's header stands right before the records
+	recordRoom  = 64                     // what a record may take besides its data
+)
+
+func newOutbox(to, page *os.File) *outbox {
+	o := &outbox{to: to}
+	if page != nil {
+		if m, err := mapPage(page); err == nil {
+			o.page, o.mapped = m, true
+		}
+	}
+	if o.page == nil {
+		o.page = make([]byte, pageSize)
+	}
+	o.timer = time.AfterFunc(time.Hour, o.delayed)
+	o.timer.Stop()
+	return o
+}
+
+// begin notes that item seq is about to run.
+func (o *outbox) begin(seq uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy.IsZero() {
+		o.busy = time.Now()
+	}
+	if o.mapped {
+		pageWord(o.page, pageRunning).Store(seq)
+		return
+	}
+	o.put(wire.AppendStarted(nil, seq))
+	o.flush()
+}
+
+// outcome is the buffer in which the record of an item's outcome is built, with
+// room in front of it for the header of a frame of its own.
+func outcome(buf []byte, kind wire.RecordKind, seq uint64) (frame []byte, lengthAt int) {
+	return wire.AppendRecordHeader(wire.Begin(buf, wire.KindResults), kind, seq)
+}
+
+// finish takes in an outcome: what the two functions above made, with the data
+// appended. Afterwards no item is running.
+func (o *outbox) finish(frame []byte, lengthAt int) {
+	wire.PatchLength(frame, lengthAt)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	record := frame[outboxAt-frameAt:]
+	o.count++
+	if len(record) <= outboxFull {
+		o.put(record)
+	} else {
+		o.flush()
+		o.write(wire.Finish(frame))
+	}
+	if o.mapped {
+		pageWord(o.page, pageRunning).Store(0)
+	}
+	switch {
+	case o.n >= outboxFull:
+		o.flush()
+	case o.mapped && !o.armed:
+		o.armed = true
+		o.timer.Reset(outboxDelay)
+	}
+}
+
+// say takes in a record that is not an outcome, and writes it.
+func (o *outbox) say(record []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.put(record)
+	o.flush()
+}
+
+// rest writes what there is, because nothing is left to run.
+func (o *outbox) rest() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flush()
+	o.busy = time.Time{}
+}
+
+func (o *outbox) delayed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.armed = false
+	o.flush()
+}
+
+// put appends a record to the outbox, and only then counts it in. mu is held.
+func (o *outbox) put(record []byte) {
+	if o.n+len(record)+recordRoom > outboxSize {
+		o.flush()
+	}
+	o.n += copy(o.page[outboxAt+o.n:], record)
+	pageWord(o.page, pageLength).Store(uint64(o.n))
+}
+
+// flush writes the outbox to the pipe, with the time that its items took. The
+// records leave the page only when they are in the pipe; should the worker die
+// in between, the parent meets them twice and passes over the second. mu is
+// held.
+func (o *outbox) flush() {
+	if o.count > 0 {
+		now := time.Now()
+		record := wire.AppendBusy(nil, o.count, now.Sub(o.busy))
+		o.n += copy(o.page[outboxAt+o.n:], record)
+		o.count, o.busy = 0, now
+	}
+	if o.n == 0 {
+		return
+	}
+	frame := o.page[frameAt : outboxAt+o.n]
+	wire.Finish(wire.Begin(frame, wire.KindResults)[:len(frame)])
+	o.write(frame)
+	o.n = 0
+	pageWord(o.page, pageLength).Store(0)
+}
+
+// write writes a frame. mu is held.
+func (o *outbox) write(frame []byte) {
+	if _, err := o.to.Write(frame); err != nil && !o.failed {
+		o.failed = true
+		dieWithGroup() // the parent has gone, or wants no more
+	}
+}

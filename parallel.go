@@ -1,0 +1,237 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"reflect"
+	"time"
+	"unsafe"
+
+	"example.com/parallel/internal/codec"
+)
+
+// Map calls fn on each of items and returns the results in the order of items,
+// as a loop would, but with several calls running at once.
+//
+// Where a call fails, Map does as a loop that returns at the first error: the
+// error is the [*ItemError] of the lowest index that fails, and the results are
+// those before it. Calls for later items are not started any more, and the
+// context of those that are running ends; calls for earlier items run to their
+// end. See the package comment for what holds with [KeepGoing], when ctx ends,
+// and when fn panics or its worker process dies.
+//
+// fn runs on several goroutines at once. Map returns when all of its calls have
+// ended. The results are never nil; items is not written to. It panics if ctx,
+// fn or an option is nil.
+func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (R, error), opts ...Option) ([]R, error) {
+	s := begin("Map", ctx, fn == nil, opts)
+	out := make([]R, len(items))
+	w := &mapWork[T, R]{items, out, limited(fn, s.timeout)}
+	n, err := runSlice(ctx, &s, identify("Map", fn), w, len(items))
+	clear(out[n:])
+	return out[:n:n], err
+}
+
+// ForEach calls fn on each of items, as [Map] does, where there is no result
+// but the error.
+func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) error, opts ...Option) error {
+	s := begin("ForEach", ctx, fn == nil, opts)
+	w := &eachWork[T]{items, limitedEach(fn, s.timeout)}
+	_, err := runSlice(ctx, &s, identify("ForEach", fn), w, len(items))
+	return err
+}
+
+// MapSeq calls fn on each item of a sequence, several calls at once, and yields
+// the results in the order of the items, or as they finish with [Unordered].
+// A failure ends the loop: it yields the results before the failed item, then
+// one pair with the [*ItemError]. With [KeepGoing] it yields a pair for every
+// item.
+//
+// MapSeq is lazy. Nothing happens before the result is ranged over, and then
+// items is read at most 16 items per worker ahead of what the loop has taken
+// (256 per worker while an item takes microseconds). Leaving the loop ends the
+// calls that are running. items is ranged over in a goroutine of its own; a
+// panic there goes on in the loop. The loop cannot end before items has
+// returned from giving its current item, so a sequence that waits should watch
+// a context that ends when the loop is left.
+//
+// The result can be ranged over as often as items can.
+func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error), opts ...Option) iter.Seq2[R, error] {
+	s := begin("MapSeq", ctx, fn == nil, opts)
+	if items == nil {
+		panic("parallel: MapSeq: items is nil")
+	}
+	id := identify("MapSeq", fn)
+	fn = limited(fn, s.timeout)
+	return func(yield func(R, error) bool) {
+		newStream(ctx, &s, items, fn).loop(&s, id, yield)
+	}
+}
+
+// begin reads the arguments that all functions have in common.
+func begin(name string, ctx context.Context, nilFn bool, opts []Option) settings {
+	if ctx == nil {
+		panic("parallel: " + name + ": ctx is nil")
+	}
+	if nilFn {
+		panic("parallel: " + name + ": fn is nil")
+	}
+	return newSettings(name, opts)
+}
+
+// identity is what tells a worker process which function to run.
+type identity struct {
+	caller string         // the function of this package that was called
+	fn     unsafe.Pointer // the function value
+	typ    reflect.Type   // its type
+}
+
+// identify reads the identity of fn. The pointer inside a function value tells
+// functions apart where names and code addresses do not: every instance of a
+// generic function has the same name, and closures that differ in what they
+// captured have the same code.
+func identify[F any](caller string, fn F) identity {
+	return identity{caller, *(*unsafe.Pointer)(unsafe.Pointer(&fn)), reflect.TypeFor[F]()}
+}
+
+// runSlice runs the n items of w. It returns the number of results there are.
+func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, n int) (int, error) {
+	if n == 0 {
+		return 0, nil
+	}
+	c := newCall(ctx, s, n)
+	if ctx.Err() != nil {
+		c.end(context.Cause(ctx))
+		return c.outcome()
+	}
+	stop := c.watch()
+	err := c.run(s, id, w)
+	stop()
+	if err != nil {
+		return 0, err
+	}
+	return c.outcome()
+}
+
+// run runs the call where its settings say, and returns when all is still. Its
+// error is one for which nothing was started; the others are in the book.
+func (c *call) run(s *settings, id identity, w remoteWork) error {
+	if s.inProcesses() {
+		return c.runProcesses(s, id, w)
+	}
+	c.runGoroutines(w)
+	return nil
+}
+
+// mapWork is the work of Map.
+type mapWork[T, R any] struct {
+	items []T
+	out   []R
+	fn    func(context.Context, T) (R, error)
+}
+
+func (w *mapWork[T, R]) run(ctx context.Context, c *call, s span, at *int) error {
+	for i := s.lo; i < s.hi && !c.stopped(i); i++ {
+		*at = i
+		r, err := w.fn(ctx, w.items[i])
+		if err != nil {
+			return err
+		}
+		w.out[i] = r
+		*at = i + 1
+	}
+	return nil
+}
+
+func (w *mapWork[T, R]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error) {
+	return in.Append(dst, unsafe.Pointer(&w.items[i]), limit)
+}
+
+func (w *mapWork[T, R]) decode(src []byte, i int, out *codec.Plan) error {
+	return decodeInto(&w.out[i], src, out)
+}
+
+// eachWork is the work of ForEach.
+type eachWork[T any] struct {
+	items []T
+	fn    func(context.Context, T) error
+}
+
+func (w *eachWork[T]) run(ctx context.Context, c *call, s span, at *int) error {
+	for i := s.lo; i < s.hi && !c.stopped(i); i++ {
+		*at = i
+		if err := w.fn(ctx, w.items[i]); err != nil {
+			return err
+		}
+		*at = i + 1
+	}
+	return nil
+}
+
+func (w *eachWork[T]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error) {
+	return in.Append(dst, unsafe.Pointer(&w.items[i]), limit)
+}
+
+func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan) error {
+	return decodeInto(new(struct{}), src, out)
+}
+
+// decodeInto decodes src into *v, or leaves *v zero.
+func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {
+	err := plan.Decode(src, unsafe.Pointer(v))
+	if err != nil {
+		*v = *new(V)
+	}
+	return err
+}
+
+// limited is fn with a limit of d for each call; 0 is none. A call that returns
+// later than that has failed, whatever it returns: so the outcome is the same
+// where such a call can be killed and where it cannot.
+func limited[T, R any](fn func(context.Context, T) (R, error), d time.Duration) func(context.Context, T) (R, error) {
+	if d == 0 {
+		return fn
+	}
+	return func(ctx context.Context, item T) (R, error) {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		start := time.Now()
+		r, err := fn(ctx, item)
+		if time.Since(start) < d {
+			return r, err
+		}
+		return *new(R), overtime(d, err)
+	}
+}
+
+// limitedEach is limited for a function without a result.
+func limitedEach[T any](fn func(context.Context, T) error, d time.Duration) func(context.Context, T) error {
+	if d == 0 {
+		return fn
+	}
+	limitedFn := limited(withoutResult(fn), d)
+	return func(ctx context.Context, item T) error {
+		_, err := limitedFn(ctx, item)
+		return err
+	}
+}
+
+// withoutResult gives fn a result that carries nothing.
+func withoutResult[T any](fn func(context.Context, T) error) func(context.Context, T) (struct{}, error) {
+	return func(ctx context.Context, item T) (struct{}, error) { return struct{}{}, fn(ctx, item) }
+}
+
+// overtime is the error of a call that took longer than limit and ended with
+// err, which may be nil.
+func overtime(limit time.Duration, err error) error {
+	late := &timeoutError{limit}
+	switch {
+	case err == nil:
+		return late
+	case errors.Is(err, context.DeadlineExceeded):
+		return err
+	default:
+		return addCause(err, late)
+	}
+}

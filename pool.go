@@ -1,0 +1,540 @@
+package parallel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// span is the items [lo, hi).
+type span struct{ lo, hi int }
+
+func (s span) len() int { return s.hi - s.lo }
+
+// noBound is the bound of a call that nothing limits.
+const noBound = math.MaxInt64
+
+// work is the typed side of a call. The scheduler knows items by number only.
+type work interface {
+	// run calls fn on the items of s one after the other, while the call lets
+	// it, and stores the results. It keeps *at at the item that it is running,
+	// and leaves it at the first that it has not run.
+	run(ctx context.Context, c *call, s span, at *int) error
+}
+
+// call is the book of one Map, ForEach, MapSeq or Spawn: which items are
+// claimed, which are settled, which failed, and how far the call may still go.
+// It serves goroutines and worker processes alike and knows neither.
+//
+// Every item is claimed once and then settled in one of four ways: done, failed,
+// skipped (the call ended before it ran) or given back, to be claimed again.
+type call struct {
+	ctx       context.Context // the caller's, with the shared value in it
+	keepGoing bool
+	workers   int
+	total     int // −1: not known
+
+	// bound is the last item that may still be started: the lowest failed one,
+	// −1 once the call has been ended from outside, else noBound. It only falls.
+	bound atomic.Int64
+
+	mu       sync.Mutex
+	changed  sync.Cond     // a claim that waits should look again
+	next     int           // the first item that was never claimed
+	avail    int           // items there are so far
+	closed   bool          // there will be no more
+	patient  bool          // claims wait for items that may be given back
+	returned []span        // given back, in index order, to be claimed first
+	open     int           // items claimed and not settled
+	skipped  []span        // items that will not be run
+	failures []*ItemError  // with keepGoing all, else the lowest at most
+	cause    error         // why the call was ended from outside
+	cost     time.Duration // what an item took lately, ×costScale; 0: not known
+	runners  map[*runner]struct{}
+	hungry   int              // claims that wait for items which other workers have
+	onBound  []func()         // called, with mu held, when bound falls
+	onHungry func()           // called, with mu held, when a claim gets hungry; may be nil
+	onFail   func(*ItemError) // takes the failures instead, with mu held; may be nil
+	onStart  func(pid int)    // told when a worker process is given an item; may be nil
+
+	progressMu sync.Mutex
+	progress   func(done, total int)
+	finished   int // items reported so far; guarded by progressMu
+	aborted    any // what progress panicked with; guarded by mu
+}
+
+// costScale makes a fraction of a nanosecond count.
+const costScale = 1024
+
+func newCall(ctx context.Context, s *settings, total int) *call {
+	c := &call{
+		ctx: ctx, keepGoing: s.keepGoing, workers: s.workers(),
+		total: total, progress: s.progress,
+		runners: make(map[*runner]struct{}), onStart: s.onStart,
+	}
+	if s.shared != nil {
+		c.ctx = context.WithValue(ctx, shareKey{}, s.shared)
+	}
+	c.changed.L = &c.mu
+	c.bound.Store(noBound)
+	if total >= 0 {
+		c.avail, c.closed = total, true
+		c.workers = min(c.workers, total)
+	}
+	return c
+}
+
+// watch ends the call when its context ends. The function it returns stops the
+// watching and leaves nothing of it behind.
+func (c *call) watch() (stop func()) {
+	if c.ctx.Done() == nil {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	stopFunc := context.AfterFunc(c.ctx, func() {
+		defer close(ended)
+		c.end(context.Cause(c.ctx))
+	})
+	return func() {
+		if !stopFunc() {
+			<-ended
+		}
+	}
+}
+
+// stopped reports whether item i may not be started any more.
+func (c *call) stopped(i int) bool { return int64(i) > c.bound.Load() }
+
+// claim takes the next items in index order: at most want, and no more than
+// leaves enough for the other workers. While there are none it waits for items
+// that the input may still bring, and in a patient call for those that another
+// worker may give back, as long as wait, if not nil, reports true. An empty span
+// means that there is nothing for this worker. r, if not nil, is the goroutine
+// that claims.
+func (c *call) claim(want int, r *runner, wait func() bool) (s span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.await(wait, func() bool {
+		s = c.take(want)
+		return s.len() > 0
+	})
+	if r != nil {
+		r.chunk = s
+	}
+	return s
+}
+
+// awaitWork waits until there may be an item to claim. It returns false if there
+// will be none.
+func (c *call) awaitWork() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.await(nil, func() bool { return c.leftLocked() > 0 })
+}
+
+// await waits until found reports true. It returns false as soon as no item can
+// come any more, or wait does not want to. mu is held.
+func (c *call) await(wait, found func() bool) bool {
+	for {
+		if found() {
+			return true
+		}
+		fromInput := !c.closed && !c.stopped(c.next)
+		fromWorkers := c.patient && c.open > 0
+		if c.bound.Load() < 0 || !fromInput && !fromWorkers || wait != nil && !wait() {
+			return false
+		}
+		if fromWorkers {
+			c.hungry++
+			c.onHungry()
+		}
+		c.changed.Wait()
+		if fromWorkers {
+			c.hungry--
+		}
+	}
+}
+
+// awaitSettled waits until every item that was claimed is settled.
+func (c *call) awaitSettled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.open > 0 {
+		c.changed.Wait()
+	}
+}
+
+// take is claim without the waiting. mu is held.
+func (c *call) take(want int) span {
+	for len(c.returned) > 0 {
+		s := c.returned[0]
+		if c.stopped(s.lo) {
+			c.skipped = append(c.skipped, s)
+			c.returned = c.returned[1:]
+			continue
+		}
+		s.hi = s.lo + min(want, s.len())
+		if c.returned[0].lo = s.hi; s.hi == c.returned[0].hi {
+			c.returned = c.returned[1:]
+		}
+		c.open += s.len()
+		return s
+	}
+	if c.stopped(c.next) {
+		return span{}
+	}
+	left := c.avail - c.next
+	n := min(want, max(1, left/(2*c.workers)), left)
+	s := span{c.next, c.next + n}
+	c.next += n
+	c.open += n
+	return s
+}
+
+// left is the number of items that can be claimed.
+func (c *call) left() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leftLocked()
+}
+
+func (c *call) leftLocked() int {
+	n := 0
+	if !c.stopped(c.next) {
+		n = c.avail - c.next
+	}
+	for _, s := range c.returned {
+		if !c.stopped(s.lo) {
+			n += s.len()
+		}
+	}
+	return n
+}
+
+// settle marks n claimed items as settled. mu is held.
+func (c *call) settle(n int) {
+	c.open -= n
+	if c.open == 0 && c.patient {
+		c.changed.Broadcast()
+	}
+}
+
+// done settles n items that ran well and took took together, 0 if not known.
+func (c *call) done(n int, took time.Duration) {
+	if n == 0 {
+		return
+	}
+	c.report(n) // before it is settled, since the call may return then
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle(n)
+	c.learn(n, took)
+}
+
+// learn takes a measurement of n items into the estimate of an item's cost: the
+// mean of the old estimate and the new one, so that it follows a change within
+// a few chunks. mu is held.
+func (c *call) learn(n int, took time.Duration) {
+	if took == 0 || n == 0 {
+		return
+	}
+	fresh := max(1, took*costScale/time.Duration(n))
+	if c.cost == 0 {
+		c.cost = fresh
+	} else {
+		c.cost = (c.cost + fresh) / 2
+	}
+}
+
+// itemCost is what an item takes, times costScale; 0 when not known.
+func (c *call) itemCost() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cost
+}
+
+// fail settles item i, which failed with err.
+func (c *call) fail(i int, err error) {
+	c.mu.Lock()
+	if cause := c.endCause(); cause != nil {
+		err = addCause(err, cause)
+	}
+	e := &ItemError{Index: i, Err: err}
+	switch {
+	case c.onFail != nil:
+		c.onFail(e)
+	case c.keepGoing:
+		c.failures = append(c.failures, e)
+	case len(c.failures) == 0:
+		c.failures = []*ItemError{e}
+	case i < c.failures[0].Index:
+		c.failures[0] = e
+	}
+	if !c.keepGoing && int64(i) < c.bound.Load() {
+		c.lower(int64(i))
+		for r := range c.runners {
+			if r.chunk.lo > i {
+				r.cancel(e)
+			}
+		}
+	}
+	c.mu.Unlock()
+	c.report(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle(1)
+}
+
+// lower lets the call go no further than item bound. mu is held.
+func (c *call) lower(bound int64) {
+	c.bound.Store(bound)
+	c.changed.Broadcast()
+	for _, f := range c.onBound {
+		f()
+	}
+}
+
+// end ends the call from outside: no further item is started.
+func (c *call) end(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.cause = cause
+	}
+	if c.bound.Load() >= 0 {
+		c.lower(-1)
+	}
+}
+
+// endCause is why the call was ended from outside, nil if it was not. It does
+// not wait for the watcher to have noticed. mu is held.
+func (c *call) endCause() error {
+	if c.cause == nil && c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return c.cause
+}
+
+// skip settles the items of s, which were claimed and did not run.
+func (c *call) skip(s span) {
+	if s.len() == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skipped = append(c.skipped, s)
+	c.settle(s.len())
+}
+
+// giveBack settles the items of s, which were claimed and never started, by
+// letting another worker claim them.
+func (c *call) giveBack(s span) {
+	if s.len() == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(c.returned, s.lo, func(t span, lo int) int { return cmp.Compare(t.lo, lo) })
+	c.returned = slices.Insert(c.returned, i, s)
+	c.settle(s.len())
+	c.changed.Broadcast()
+}
+
+// report tells progress of n more finished items.
+func (c *call) report(n int) {
+	if c.progress == nil {
+		return
+	}
+	c.progressMu.Lock()
+	defer c.progressMu.Unlock()
+	returned := false
+	defer func() {
+		if !returned {
+			c.abort(recover())
+		}
+	}()
+	for range n {
+		c.finished++
+		c.progress(c.finished, c.total)
+	}
+	returned = true
+}
+
+// abort ends the call because a callback of the caller's panicked with v, or
+// called Goexit if v is nil. The caller meets the panic when all is still.
+func (c *call) abort(v any) {
+	if v == nil {
+		v = ErrGoexit
+	}
+	c.mu.Lock()
+	if c.aborted == nil {
+		c.aborted = v
+	}
+	c.mu.Unlock()
+	c.end(errors.New("parallel: a callback panicked"))
+}
+
+// outcome closes the book when no worker is left. It returns the number of
+// leading items that have results, and the call's error.
+func (c *call) outcome() (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.aborted != nil {
+		panic(c.aborted)
+	}
+	c.skipped = append(c.skipped, c.returned...)
+	if c.next < c.avail {
+		c.skipped = append(c.skipped, span{c.next, c.avail})
+	}
+	if c.keepGoing {
+		return c.avail, c.joined()
+	}
+	complete := c.avail
+	for _, s := range c.skipped {
+		complete = min(complete, s.lo)
+	}
+	if len(c.failures) > 0 && c.failures[0].Index <= complete {
+		return c.failures[0].Index, c.failures[0]
+	}
+	if complete == c.avail && c.closed {
+		return complete, nil
+	}
+	return complete, c.ended(complete)
+}
+
+// ended is the error of a call that stopped after n items. mu is held.
+func (c *call) ended(n int) error {
+	cause := c.endCause()
+	e := &endedError{done: n, total: c.total, cause: cause}
+	if err := c.ctx.Err(); err != nil && !errors.Is(cause, err) {
+		e.also = err
+	}
+	return e
+}
+
+// joined is the error of a call that kept going: every failure, and the cause
+// of the end for each item that did not run. mu is held.
+func (c *call) joined() error {
+	all := c.failures
+	for _, s := range c.skipped {
+		for i := s.lo; i < s.hi; i++ {
+			all = append(all, &ItemError{Index: i, Err: c.endCause()})
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b *ItemError) int { return cmp.Compare(a.Index, b.Index) })
+	return joinedError(all)
+}
+
+// runner is one goroutine that runs items in this process.
+type runner struct {
+	c      *call
+	w      work
+	group  *errgroup.Group
+	ctx    context.Context // fn's: ends when an item before this chunk fails
+	cancel context.CancelCauseFunc
+	chunk  span // the last one claimed; guarded by c.mu
+}
+
+// runGoroutines runs the call's items on c.workers goroutines and returns when
+// all are still.
+func (c *call) runGoroutines(w work) {
+	var group errgroup.Group
+	for range c.workers {
+		r := &runner{c: c, w: w, group: &group}
+		r.ctx, r.cancel = context.WithCancelCause(c.ctx)
+		c.mu.Lock()
+		c.runners[r] = struct{}{}
+		c.mu.Unlock()
+		group.Go(func() error { r.loop(span{}, 0); return nil })
+	}
+	_ = group.Wait() // the goroutines report to the book
+	for r := range c.runners {
+		r.cancel(context.Canceled)
+	}
+}
+
+// chunkTime is how long a chunk of items should take: long against the cost of
+// claiming it, short against what a worker may finish later than the others.
+const chunkTime = 5 * time.Microsecond
+
+// loop runs what is left of chunk s, then whatever it can claim. last is the
+// size of the chunk before.
+func (r *runner) loop(s span, last int) {
+	for {
+		for s.len() > 0 {
+			s = r.attempt(s)
+		}
+		last = r.chunkSize(last)
+		s = r.c.claim(last, r, nil)
+		if s.len() == 0 {
+			return
+		}
+		last = s.len()
+	}
+}
+
+// chunkSize is the number of items to claim after a chunk of last items.
+func (r *runner) chunkSize(last int) int {
+	cost := r.c.itemCost()
+	if cost == 0 {
+		return 1
+	}
+	return max(1, min(int(chunkTime*costScale/cost), 8*last))
+}
+
+// attempt runs the items of s until one fails, settles what it has run, and
+// returns the rest. A panic in fn ends here; a Goexit takes this goroutine with
+// it, and the rest goes on in a new one.
+func (r *runner) attempt(s span) (rest span) {
+	at, err := s.lo, error(nil)
+	start := time.Now()
+	returned := false
+	defer func() {
+		if !returned {
+			err = caught(recover())
+		}
+		rest = r.settle(s, at, err, time.Since(start))
+		if err == ErrGoexit && !returned {
+			r.group.Go(func() error { r.loop(rest, 1); return nil })
+		}
+	}()
+	err = r.w.run(r.ctx, r.c, s, &at)
+	returned = true
+	return
+}
+
+// settle enters into the book that the items of s before at are done and that
+// the one at at failed with err, if that is not nil. It returns what is left.
+func (r *runner) settle(s span, at int, err error, took time.Duration) span {
+	r.c.done(at-s.lo, took)
+	if err != nil {
+		r.c.fail(at, err)
+		at++
+	}
+	rest := span{at, s.hi}
+	if rest.len() > 0 && r.c.stopped(at) {
+		r.c.skip(rest)
+		return span{}
+	}
+	return rest
+}
+
+// caught turns what recover returned, in a function that did not return, into
+// an error.
+func caught(v any) error {
+	if v == nil {
+		return ErrGoexit
+	}
+	return &PanicError{Value: v, Stack: debug.Stack()}
+}
