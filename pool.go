@@ -144,6 +144,9 @@ func (c *call) awaitWork() bool {
 // come any more, or wait does not want to. mu is held.
 func (c *call) await(wait, found func() bool) bool {
 	for {
+		if c.ctx.Err() != nil { // the watcher may not have noticed yet
+			c.endLocked(context.Cause(c.ctx))
+		}
 		if found() {
 			return true
 		}
@@ -265,6 +268,7 @@ func (c *call) itemCost() time.Duration {
 func (c *call) fail(i int, err error) {
 	c.mu.Lock()
 	if cause := c.endCause(); cause != nil {
+		c.endLocked(cause)
 		err = addCause(err, cause)
 	}
 	e := &ItemError{Index: i, Err: err}
@@ -306,6 +310,10 @@ func (c *call) lower(bound int64) {
 func (c *call) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endLocked(cause)
+}
+
+func (c *call) endLocked(cause error) {
 	if c.cause == nil {
 		c.cause = cause
 	}

@@ -1,0 +1,324 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// collect ranges over seq to its end.
+func collect[R any](seq iter.Seq2[R, error]) (out []R, errs []error) {
+	for r, err := range seq {
+		if err != nil {
+			errs = append(errs, err)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out, errs
+}
+
+func TestMapSeqYieldsAllInOrder(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		for _, n := range []int{0, 1, 100, 20_000} {
+			out, errs := collect(MapSeq(t.Context(), slices.Values(count(n)), double, where))
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			if len(out) != n {
+				t.Fatalf("%d results of %d items", len(out), n)
+			}
+			for i, r := range out {
+				if r != 2*i {
+					t.Fatalf("result %d is %d", i, r)
+				}
+			}
+		}
+	})
+}
+
+func TestMapSeqUnordered(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		out, errs := collect(MapSeq(t.Context(), slices.Values(count(5000)), double, where, Unordered()))
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		slices.Sort(out)
+		for i, r := range out {
+			if r != 2*i {
+				t.Fatalf("result %d is %d", i, r)
+			}
+		}
+		if len(out) != 5000 {
+			t.Errorf("%d results", len(out))
+		}
+	})
+}
+
+// TestMapSeqUnorderedOvertakes has the first item wait until the second has been
+// yielded.
+func TestMapSeqUnorderedOvertakes(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		dir := t.TempDir()
+		second := filepath.Join(dir, "second")
+		items := []step{{Wait: second}, {Wait: dir}}
+		var got []string
+		for r, err := range MapSeq(t.Context(), slices.Values(items), gate, where, Unordered()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, r)
+			if r == dir {
+				_ = touch(t.Context(), second)
+			}
+		}
+		if !slices.Equal(got, []string{dir, second}) {
+			t.Errorf("yielded %q, want the second item first", got)
+		}
+	})
+}
+
+func TestMapSeqFailure(t *testing.T) {
+	for _, opts := range [][]Option{nil, {Unordered()}} {
+		t.Run(fmt.Sprint("options=", len(opts)), func(t *testing.T) {
+			everywhere(t, 3, func(t *testing.T, where Option) {
+				out, errs := collect(MapSeq(t.Context(), slices.Values(count(1000)), failAt, append(opts, where)...))
+				slices.Sort(out)
+				var item *ItemError
+				if len(errs) != 1 || !errors.As(errs[0], &item) || item.Index != 100 {
+					t.Fatalf("errors %v, want that of item 100", errs)
+				}
+				if len(opts) == 0 && !slices.Equal(out, count(100)) {
+					t.Errorf("%d results before the failure, want 100", len(out))
+				}
+				if !slices.Equal(out[:min(len(out), 100)], count(100)) {
+					t.Errorf("results %v lack some from before the failure", out)
+				}
+			})
+		})
+	}
+}
+
+func TestMapSeqKeepGoing(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		i := 0
+		for r, err := range MapSeq(t.Context(), slices.Values(count(1000)), failAt, where, KeepGoing()) {
+			var item *ItemError
+			if failed := i%200 == 100; failed != (err != nil) || !failed && r != i {
+				t.Fatalf("pair %d is %d, %v", i, r, err)
+			} else if failed && (!errors.As(err, &item) || item.Index != i) {
+				t.Fatalf("pair %d has error %v", i, err)
+			}
+			i++
+		}
+		if i != 1000 {
+			t.Errorf("%d pairs, want 1000", i)
+		}
+	})
+}
+
+// TestMapSeqReadsAheadWithinBounds looks at how many items have been read when
+// the loop takes one, with slow items and with fast ones.
+func TestMapSeqReadsAheadWithinBounds(t *testing.T) {
+	const workers = 2
+	everywhere(t, workers, func(t *testing.T, where Option) {
+		var read atomic.Int64
+		input := func(yield func(int) bool) {
+			for i := range 100_000 {
+				read.Add(1)
+				if !yield(i) {
+					return
+				}
+			}
+		}
+		taken := int64(0)
+		for range MapSeq(t.Context(), input, double, where) {
+			taken++
+			if ahead := read.Load() - taken; ahead > aheadFast*workers {
+				t.Fatalf("%d items were read ahead of the %d taken", ahead, taken)
+			}
+			if taken == 20_000 {
+				break
+			}
+		}
+		if n := read.Load(); n > 20_000+aheadFast*workers {
+			t.Errorf("%d items were read when 20000 had been taken", n)
+		}
+	})
+}
+
+// TestMapSeqReadsLittleAheadOfSlowItems lets items wait until the input has been
+// read as far as it will be.
+func TestMapSeqReadsLittleAheadOfSlowItems(t *testing.T) {
+	const workers = 2
+	everywhere(t, workers, func(t *testing.T, where Option) {
+		dir := t.TempDir()
+		open := filepath.Join(dir, "open")
+		var read atomic.Int64
+		input := func(yield func(step) bool) {
+			for range 100 {
+				if read.Add(1); !yield(step{Wait: open}) {
+					return
+				}
+			}
+		}
+		go func() {
+			for read.Load() < aheadSlow*workers {
+				time.Sleep(time.Millisecond) // allowed: paces the polling
+			}
+			_ = touch(t.Context(), open)
+		}()
+		first := true
+		for _, err := range MapSeq(t.Context(), input, gate, where) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := read.Load(); first && n > aheadSlow*workers+1 {
+				t.Errorf("%d items were read before the first result, want %d", n, aheadSlow*workers)
+			}
+			first = false
+			break
+		}
+	})
+}
+
+// TestMapSeqYieldsWhileInputBlocks takes each result before the input gives the
+// next item.
+func TestMapSeqYieldsWhileInputBlocks(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		taken := make(chan struct{})
+		input := func(yield func(int) bool) {
+			for i := range 5 {
+				if !yield(i) {
+					return
+				}
+				select {
+				case <-taken:
+				case <-time.After(20 * time.Second):
+					t.Errorf("result %d was not yielded while the input waited", i)
+					return
+				}
+			}
+		}
+		n := 0
+		for r, err := range MapSeq(t.Context(), input, double, where) {
+			if err != nil || r != 2*n {
+				t.Fatalf("pair %d is %d, %v", n, r, err)
+			}
+			n++
+			taken <- struct{}{}
+		}
+		if n != 5 {
+			t.Errorf("%d results", n)
+		}
+	})
+}
+
+// TestMapSeqBreakEndsRunningItems leaves the loop while items run that would
+// never end by themselves.
+func TestMapSeqBreakEndsRunningItems(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		dir := t.TempDir()
+		items := []step{{Wait: dir}, {Make: filepath.Join(dir, "1")}, {Make: filepath.Join(dir, "2")}}
+		for _, err := range MapSeq(t.Context(), slices.Values(items), gate, where) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "items 1 and 2 to run", func() bool { return exists(items[1].Make) && exists(items[2].Make) })
+			break
+		}
+	})
+}
+
+func TestMapSeqContextEnds(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		cause := errors.New("enough")
+		endless := func(yield func(int) bool) {
+			for i := 0; yield(i); i++ {
+			}
+		}
+		var last error
+		n := 0
+		for _, err := range MapSeq(ctx, endless, double, where) {
+			if last != nil {
+				t.Fatal("a pair after the error")
+			}
+			if last = err; err == nil {
+				n++
+			}
+			if n == 100 {
+				cancel(cause)
+			}
+		}
+		if !errors.Is(last, cause) {
+			t.Errorf("the loop ended with %v, want the cause", last)
+		}
+	})
+}
+
+func TestMapSeqPanicOfInputGoesOnInTheLoop(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		n := 0
+		defer func() {
+			if v := recover(); v != "bad input" || n != 3 {
+				t.Errorf("recovered %v after %d results, want the input's panic after 3", v, n)
+			}
+		}()
+		input := func(yield func(int) bool) {
+			for i := range 3 {
+				yield(i)
+			}
+			panic("bad input")
+		}
+		for range MapSeq(t.Context(), input, double, where) {
+			n++
+		}
+	})
+}
+
+func TestMapSeqPanicInTheLoopLeavesNothing(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		defer func() {
+			if v := recover(); v != "in the loop" {
+				t.Errorf("recovered %v", v)
+			}
+		}()
+		for range MapSeq(t.Context(), slices.Values(count(1000)), double, where) {
+			panic("in the loop")
+		}
+	})
+}
+
+func TestMapSeqCanBeRangedOverAgain(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		seq := MapSeq(t.Context(), slices.Values(count(10)), double, where)
+		first, _ := collect(seq)
+		second, _ := collect(seq)
+		if len(first) != 10 || !slices.Equal(first, second) {
+			t.Errorf("%v, then %v", first, second)
+		}
+	})
+}
+
+func TestMapSeqProgress(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		var seen []int
+		_, errs := collect(MapSeq(t.Context(), slices.Values(count(100)), double, where, OnProgress(func(done, total int) {
+			if total != -1 {
+				t.Errorf("total is %d", total)
+			}
+			seen = append(seen, done)
+		})))
+		if len(errs) > 0 || !slices.Equal(seen, count(101)[1:]) {
+			t.Errorf("%v, progress %v", errs, seen)
+		}
+	})
+}

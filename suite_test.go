@@ -1,0 +1,701 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The suite: what holds on goroutines holds in processes. Each test runs in all
+// places. Functions of tests that run in workers talk to the test through files
+// and through their items, since they share no memory with it.
+
+func init() {
+	Register(double)
+	Register(failAt)
+	Register(gate)
+	Register(describeContext)
+	Register(nested)
+	Register(goexits)
+	Register(panics)
+	Register(errorForms)
+	Register(readShared)
+	Register(late)
+	RegisterEach(touch)
+	RegisterType(codeError{})
+	RegisterError(errKnown)
+}
+
+// place is where the items of a test run.
+type place struct {
+	name    string
+	opt     func(t *testing.T, n int) Option // with n workers
+	process bool
+}
+
+var places = []place{
+	{"goroutines", func(_ *testing.T, n int) Option { return Goroutines(n) }, false},
+	{"processes", func(_ *testing.T, n int) Option { return Processes(n) }, true},
+	{"pool", func(t *testing.T, n int) Option { return On(testPool(t, &ProcessPool{Size: n})) }, true},
+	{"pipe", func(t *testing.T, n int) Option {
+		withoutPage.Store(true)
+		t.Cleanup(func() { withoutPage.Store(false) })
+		return On(testPool(t, &ProcessPool{Size: n}))
+	}, true},
+}
+
+// testPool returns p, to be closed at t's end.
+func testPool(t *testing.T, p *ProcessPool) *ProcessPool {
+	p.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, p.Env...)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// everywhere runs test in every place, with n workers.
+func everywhere(t *testing.T, n int, test func(t *testing.T, where Option)) {
+	for _, p := range places {
+		t.Run(p.name, func(t *testing.T) {
+			checkLeaks(t)
+			test(t, p.opt(t, n))
+		})
+	}
+}
+
+// count is [0, n).
+func count(n int) []int {
+	items := make([]int, n)
+	for i := range items {
+		items[i] = i
+	}
+	return items
+}
+
+func double(_ context.Context, x int) (int, error) { return 2 * x, nil }
+
+func TestMapReturnsResultsInOrder(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3, 10, 1000, 100_000} {
+		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
+			everywhere(t, 3, func(t *testing.T, where Option) {
+				items := count(n)
+				out, err := Map(t.Context(), items, double, where)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out == nil {
+					t.Error("the results are nil")
+				}
+				want := make([]int, n)
+				for i := range want {
+					want[i] = 2 * i
+				}
+				if diff := cmp.Diff(want, out); diff != "" {
+					t.Error(diff)
+				}
+				if !slices.Equal(items, count(n)) {
+					t.Error("items was written to")
+				}
+			})
+		})
+	}
+}
+
+func TestNothingToDo(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		unregistered := func(context.Context, int) (int, error) { panic("must not run") }
+		out, err := Map(t.Context(), nil, unregistered, where)
+		if out == nil || len(out) != 0 || err != nil {
+			t.Errorf("Map of nothing = %v, %v", out, err)
+		}
+		ended, cancel := context.WithCancelCause(t.Context())
+		cause := errors.New("enough")
+		cancel(cause)
+		out, err = Map(ended, count(3), double, where)
+		if len(out) != 0 || !errors.Is(err, cause) || !errors.Is(err, context.Canceled) {
+			t.Errorf("Map with an ended context = %v, %v", out, err)
+		}
+		for _, err := range MapSeq(ended, slices.Values(count(3)), double, where) {
+			if !errors.Is(err, cause) {
+				t.Errorf("MapSeq with an ended context yields %v", err)
+			}
+		}
+	})
+}
+
+var errKnown = errors.New("known on both sides")
+
+// failAt fails for items that are odd multiples of 100.
+func failAt(_ context.Context, x int) (int, error) {
+	if x%200 == 100 {
+		return 0, fmt.Errorf("item with value %d: %w", x, errKnown)
+	}
+	return x, nil
+}
+
+func TestLowestFailureWins(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		for range 5 {
+			out, err := Map(t.Context(), count(1000), failAt, where)
+			var item *ItemError
+			if !errors.As(err, &item) || item.Index != 100 || !errors.Is(err, errKnown) {
+				t.Fatalf("error %v, want that of item 100", err)
+			}
+			if got, want := err.Error(), "parallel: item 100: item with value 100: known on both sides"; got != want {
+				t.Errorf("error text %q, want %q", got, want)
+			}
+			if !slices.Equal(out, count(100)) {
+				t.Errorf("%d results, want the 100 before the failure", len(out))
+			}
+		}
+	})
+}
+
+func TestKeepGoing(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		out, err := Map(t.Context(), count(1000), failAt, where, KeepGoing())
+		var failed []int
+		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
+			failed = append(failed, e.(*ItemError).Index)
+		}
+		if want := []int{100, 300, 500, 700, 900}; !slices.Equal(failed, want) {
+			t.Errorf("failed items %v, want %v", failed, want)
+		}
+		for i, r := range out {
+			if want := i; i%200 == 100 && r != 0 || i%200 != 100 && r != want {
+				t.Errorf("result %d is %d", i, r)
+			}
+		}
+		if len(out) != 1000 {
+			t.Errorf("%d results", len(out))
+		}
+	})
+}
+
+// step is an item of gate. Its function waits for files and makes files, so
+// that a test decides the order in which items run.
+type step struct {
+	Make string // first make this file,
+	Wait string // then wait for this one, or for the context to end if it is empty
+	Left string // then, if the context has ended, make this one
+	Fail string // and fail with this text
+	Deaf bool   // do not listen to the context
+}
+
+func gate(ctx context.Context, s step) (string, error) {
+	if s.Make != "" {
+		if err := os.WriteFile(s.Make, nil, 0o600); err != nil {
+			return "", err
+		}
+	}
+	for s.Wait == "" || !exists(s.Wait) {
+		if !s.Deaf && ctx.Err() != nil {
+			if s.Left != "" {
+				_ = os.WriteFile(s.Left, []byte(fmt.Sprint(context.Cause(ctx))), 0o600)
+			}
+			return "", ctx.Err()
+		}
+		time.Sleep(time.Millisecond) // allowed: paces the polling
+	}
+	if s.Fail != "" {
+		return "", errors.New(s.Fail)
+	}
+	return s.Wait, nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// waitFor waits until f reports true.
+func waitFor(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !f() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for 20 s: %s", what)
+		}
+		time.Sleep(time.Millisecond) // allowed: paces the polling
+	}
+}
+
+// TestFailureStopsWhatComesAfterOnly has item 1 fail while 0 and 2 are running:
+// 2 is told to stop, 0 runs to its end, and 3 is not started.
+func TestFailureStopsWhatComesAfterOnly(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		dir := t.TempDir()
+		file := func(name string) string { return filepath.Join(dir, name) }
+		items := []step{
+			{Make: file("0 runs"), Wait: file("2 has left")}, // cancelled, it would return an error
+			{Make: file("1 runs"), Wait: file("2 runs"), Fail: "one"},
+			{Make: file("2 runs"), Left: file("2 has left")},
+			{Make: file("3 runs"), Wait: file("3 runs")},
+		}
+		out, err := Map(t.Context(), items, gate, where)
+		var item *ItemError
+		if !errors.As(err, &item) || item.Index != 1 || len(out) != 1 {
+			t.Errorf("%d results and error %v, want 1 and that of item 1", len(out), err)
+		}
+		if exists(file("3 runs")) {
+			t.Error("item 3 was started after the failure of item 1")
+		}
+		if cause, _ := os.ReadFile(file("2 has left")); !strings.Contains(string(cause), "one") {
+			t.Errorf("the cause of item 2's end was %q, want the failure of item 1", cause)
+		}
+	})
+}
+
+// TestLowerFailureReplacesHigher has item 2 fail first, then item 0.
+func TestLowerFailureReplacesHigher(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		dir := t.TempDir()
+		file := func(name string) string { return filepath.Join(dir, name) }
+		items := []step{
+			{Make: file("0"), Wait: file("1 has left"), Fail: "zero", Deaf: true},
+			{Make: file("1"), Left: file("1 has left")}, // ends when 0 fails, or the call
+			{Make: file("2"), Wait: file("1"), Fail: "two"},
+		}
+		// Item 1 must not be told of the failure of item 2: it ends by ours.
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			for !exists(file("2")) || !exists(file("1")) || !exists(file("0")) {
+				time.Sleep(time.Millisecond) // allowed: paces the polling
+			}
+			_ = os.WriteFile(file("1 has left"), nil, 0o600)
+		}()
+		out, err := Map(ctx, items, gate, where)
+		var item *ItemError
+		if !errors.As(err, &item) || item.Index != 0 || len(out) != 0 {
+			t.Errorf("%d results and error %v, want none and that of item 0", len(out), err)
+		}
+	})
+}
+
+func TestContextEndsTheCall(t *testing.T) {
+	cause := errors.New("the user went home")
+	for _, keep := range []bool{false, true} {
+		t.Run(fmt.Sprint("keepGoing=", keep), func(t *testing.T) {
+			everywhere(t, 2, func(t *testing.T, where Option) {
+				dir := t.TempDir()
+				file := func(name string) string { return filepath.Join(dir, name) }
+				items := []step{
+					{Wait: dir}, // at once
+					{Make: file("1 runs")},
+					{Make: file("2 runs")},
+					{Make: file("3 runs")},
+				}
+				ctx, cancel := context.WithCancelCause(t.Context())
+				go func() {
+					for !exists(file("1 runs")) || !exists(file("2 runs")) {
+						time.Sleep(time.Millisecond) // allowed: paces the polling
+					}
+					cancel(cause)
+				}()
+				opts := []Option{where}
+				if keep {
+					opts = append(opts, KeepGoing())
+				}
+				out, err := Map(ctx, items, gate, opts...)
+				if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) {
+					t.Errorf("error %v, want the context's cause in it", err)
+				}
+				if exists(file("3 runs")) {
+					t.Error("item 3 was started")
+				}
+				if !keep {
+					if !slices.Equal(out, []string{dir}) {
+						t.Errorf("results %q, want the first", out)
+					}
+					return
+				}
+				if !slices.Equal(out, []string{dir, "", "", ""}) {
+					t.Errorf("results %q, want the first", out)
+				}
+				for i, e := range err.(interface{ Unwrap() []error }).Unwrap() {
+					if e.(*ItemError).Index != i+1 || !errors.Is(e, cause) {
+						t.Errorf("failure %d is %v", i, e)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestDeafItemIsKilledInAProcess(t *testing.T) {
+	checkLeaks(t)
+	dir := t.TempDir()
+	pool := testPool(t, &ProcessPool{Size: 1, KillDelay: 20 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for !exists(filepath.Join(dir, "runs")) {
+			time.Sleep(time.Millisecond) // allowed: paces the polling
+		}
+		cancel()
+	}()
+	_, err := Map(ctx, []step{{Make: filepath.Join(dir, "runs"), Deaf: true}}, gate, On(pool))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	out, err := Map(t.Context(), count(10), double, On(pool))
+	if err != nil || len(out) != 10 {
+		t.Errorf("the pool did not recover: %v, %v", out, err)
+	}
+}
+
+func goexits(_ context.Context, x int) (int, error) {
+	if x%3 == 1 {
+		runtime.Goexit()
+	}
+	return x, nil
+}
+
+func panics(_ context.Context, x int) (int, error) {
+	switch x {
+	case 1:
+		panic("a string")
+	case 2:
+		panic(fmt.Errorf("wrapped: %w", errKnown))
+	case 3:
+		var m map[string]int
+		m["x"] = 1
+	case 4:
+		panic(struct{ f func() }{})
+	case 5:
+		panic(nil)
+	}
+	return x, nil
+}
+
+func TestGoexitIsAnError(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		out, err := Map(t.Context(), count(10), goexits, where)
+		var item *ItemError
+		if !errors.As(err, &item) || item.Index != 1 || !errors.Is(err, ErrGoexit) || len(out) != 1 {
+			t.Errorf("%v, %v", out, err)
+		}
+		out, err = Map(t.Context(), count(10), goexits, where, KeepGoing())
+		if want := []int{0, 0, 2, 3, 0, 5, 6, 0, 8, 9}; !slices.Equal(out, want) {
+			t.Errorf("results %v, want %v", out, want)
+		}
+		if n := len(err.(interface{ Unwrap() []error }).Unwrap()); n != 3 {
+			t.Errorf("%d failures, want 3", n)
+		}
+	})
+}
+
+func TestPanicIsAnError(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		out, err := Map(t.Context(), count(7), panics, where, KeepGoing())
+		if want := []int{0, 0, 0, 0, 0, 0, 6}; !slices.Equal(out, want) {
+			t.Errorf("results %v, want %v", out, want)
+		}
+		failures := err.(interface{ Unwrap() []error }).Unwrap()
+		if len(failures) != 5 {
+			t.Fatalf("%d failures, want 5: %v", len(failures), err)
+		}
+		for _, e := range failures {
+			var p *PanicError
+			if !errors.As(e, &p) {
+				t.Fatalf("%v is no PanicError", e)
+			}
+			if !strings.Contains(string(p.Stack), "parallel.panics") {
+				t.Errorf("the stack of %v does not name the function:\n%s", e, p.Stack)
+			}
+		}
+		var p *PanicError
+		if errors.As(failures[0], &p); p.Value != "a string" {
+			t.Errorf("panic value %#v", p.Value)
+		}
+		if !errors.Is(failures[1], errKnown) {
+			t.Errorf("%v lost its sentinel", failures[1])
+		}
+		if want := "parallel: item 3: panic: assignment to entry in nil map"; failures[2].Error() != want {
+			t.Errorf("%q, want %q", failures[2], want)
+		}
+	})
+}
+
+// codeError is an error type that is registered.
+type codeError struct{ Code int }
+
+func (e codeError) Error() string { return fmt.Sprint("code ", e.Code) }
+
+// unknownError is one that is not.
+type unknownError struct{ text string }
+
+func (e *unknownError) Error() string { return e.text }
+
+func errorForms(_ context.Context, form string) (int, error) {
+	switch form {
+	case "sentinel":
+		return 0, errKnown
+	case "standard":
+		return 0, io.EOF
+	case "type":
+		return 0, codeError{7}
+	case "wrapped type":
+		return 0, fmt.Errorf("while at it: %w", codeError{8})
+	case "joined":
+		return 0, errors.Join(errKnown, codeError{9}, errors.New("other"))
+	case "path":
+		_, err := os.Open("/does/not/exist")
+		return 0, err
+	case "unknown":
+		return 0, &unknownError{"nobody knows me"}
+	case "long":
+		return 0, errors.New(strings.Repeat("x", 2<<20))
+	}
+	return 0, nil
+}
+
+func TestErrorsKeepTheirIdentity(t *testing.T) {
+	tests := []struct {
+		form, text string
+		check      func(error) bool
+	}{
+		{"sentinel", "known on both sides", func(err error) bool { return errors.Is(err, errKnown) }},
+		{"standard", "EOF", func(err error) bool { return errors.Is(err, io.EOF) }},
+		{"type", "code 7", func(err error) bool { var e codeError; return errors.As(err, &e) && e.Code == 7 }},
+		{"wrapped type", "while at it: code 8", func(err error) bool { var e codeError; return errors.As(err, &e) && e.Code == 8 }},
+		{"joined", "known on both sides\ncode 9\nother", func(err error) bool {
+			var e codeError
+			return errors.Is(err, errKnown) && errors.As(err, &e) && e.Code == 9
+		}},
+		{"path", "open /does/not/exist: no such file or directory", func(err error) bool {
+			var e *os.PathError
+			return errors.Is(err, os.ErrNotExist) && errors.As(err, &e) && e.Path == "/does/not/exist"
+		}},
+		{"unknown", "nobody knows me", func(err error) bool { return true }},
+	}
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		for _, test := range tests {
+			_, err := Map(t.Context(), []string{test.form}, errorForms, where)
+			if got, want := fmt.Sprint(err), "parallel: item 0: "+test.text; got != want {
+				t.Errorf("%s: %q, want %q", test.form, got, want)
+			}
+			if !test.check(err) {
+				t.Errorf("%s: %v lost its identity", test.form, err)
+			}
+		}
+		if _, err := Map(t.Context(), []string{"long"}, errorForms, where); len(err.Error()) < 100_000 {
+			t.Errorf("a long text shrank to %d bytes", len(err.Error()))
+		}
+	})
+	_, err := Spawn(t.Context(), errorForms, "unknown", Processes(1)).Wait()
+	var remote *RemoteError
+	if !errors.As(err, &remote) || *remote != (RemoteError{"*parallel.unknownError", "nobody knows me"}) {
+		t.Errorf("Spawn's error is %#v, want a RemoteError", err)
+	}
+}
+
+// contextView is what a function sees of its context.
+type contextView struct {
+	HasDeadline, Done bool
+	Left              time.Duration
+}
+
+func describeContext(ctx context.Context, _ int) (contextView, error) {
+	deadline, ok := ctx.Deadline()
+	return contextView{ok, ctx.Err() != nil, time.Until(deadline)}, nil
+}
+
+func TestContextOfItems(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		views, err := Map(ctx, count(3), describeContext, where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range views {
+			if !v.HasDeadline || v.Done || v.Left < 50*time.Minute || v.Left > time.Hour {
+				t.Errorf("a function sees %+v, want a deadline in an hour", v)
+			}
+		}
+		views, err = Map(t.Context(), count(1), describeContext, where, ItemTimeout(time.Minute))
+		if err != nil || !views[0].HasDeadline || views[0].Left > time.Minute {
+			t.Errorf("with ItemTimeout a function sees %+v, %v", views, err)
+		}
+	})
+}
+
+// late takes longer than any timeout of the test, and then succeeds or fails.
+func late(ctx context.Context, how string) (string, error) {
+	<-ctx.Done()
+	switch how {
+	case "well":
+		return "done", nil
+	case "badly":
+		return "", errKnown
+	default:
+		return "", ctx.Err()
+	}
+}
+
+func TestItemTimeout(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		for _, how := range []string{"well", "badly", "obedient"} {
+			out, err := Map(t.Context(), []string{how, how}, late, where, ItemTimeout(5*time.Millisecond), KeepGoing())
+			if n := len(err.(interface{ Unwrap() []error }).Unwrap()); n != 2 {
+				t.Errorf("%s: %d failures, want 2", how, n)
+			}
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v is no timeout", how, err)
+			}
+			if how == "badly" && !errors.Is(err, errKnown) {
+				t.Errorf("%s: %v lost fn's own error", how, err)
+			}
+			if !slices.Equal(out, []string{"", ""}) {
+				t.Errorf("%s: results %q of items that failed", how, out)
+			}
+		}
+		out, err := Map(t.Context(), count(100), double, where, ItemTimeout(time.Minute))
+		if err != nil || len(out) != 100 {
+			t.Errorf("with time to spare: %d results, %v", len(out), err)
+		}
+	})
+}
+
+func readShared(ctx context.Context, key string) (string, error) {
+	dict, ok := Shared[map[string]string](ctx)
+	if !ok {
+		return "none", nil
+	}
+	if _, ok := Shared[map[string]int](ctx); ok {
+		return "", errors.New("a shared value of the wrong type")
+	}
+	return dict[key], nil
+}
+
+func TestShare(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		dict := map[string]string{"a": "alpha", "b": "beta"}
+		out, err := Map(t.Context(), []string{"b", "a", "x"}, readShared, where, Share(dict))
+		if err != nil || !slices.Equal(out, []string{"beta", "alpha", ""}) {
+			t.Errorf("%q, %v", out, err)
+		}
+		out, err = Map(t.Context(), []string{"a"}, readShared, where)
+		if err != nil || !slices.Equal(out, []string{"none"}) {
+			t.Errorf("without Share: %q, %v", out, err)
+		}
+	})
+}
+
+// nested calls Map where it is told to, and Shared inside that.
+func nested(ctx context.Context, depth int) (int, error) {
+	if depth == 0 {
+		if _, ok := Shared[map[string]string](ctx); !ok {
+			return 0, errors.New("the shared value did not come along")
+		}
+		return 1, nil
+	}
+	where := Goroutines(2)
+	if depth == 1 {
+		where = Processes(2)
+	}
+	out, err := Map(ctx, []int{depth - 1, depth - 1}, nested, where)
+	sum := 0
+	for _, x := range out {
+		sum += x
+	}
+	return sum, err
+}
+
+func TestCallsNest(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		out, err := Map(t.Context(), []int{2, 1}, nested, where, Share(map[string]string{}))
+		if err != nil || !slices.Equal(out, []int{4, 2}) {
+			t.Errorf("%v, %v", out, err)
+		}
+	})
+}
+
+// TestCallsNestOnOnePool has more calls inside items than the pool has workers.
+func TestCallsNestOnOnePool(t *testing.T) {
+	checkLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 2})
+	sums, err := Map(t.Context(), count(8), func(ctx context.Context, i int) (int, error) {
+		out, err := Map(ctx, count(20), double, On(pool))
+		return len(out), err
+	}, Goroutines(8))
+	if err != nil || !slices.Equal(sums, []int{20, 20, 20, 20, 20, 20, 20, 20}) {
+		t.Errorf("%v, %v", sums, err)
+	}
+}
+
+func touch(_ context.Context, name string) error { return os.WriteFile(name, nil, 0o600) }
+
+func TestForEach(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		dir := t.TempDir()
+		var names []string
+		for i := range 20 {
+			names = append(names, filepath.Join(dir, fmt.Sprint(i)))
+		}
+		if err := ForEach(t.Context(), names, touch, where, ItemTimeout(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if !exists(name) {
+				t.Errorf("%s was not made", name)
+			}
+		}
+		names[3] = filepath.Join(dir, "no", "such", "directory")
+		err := ForEach(t.Context(), names, touch, where)
+		var item *ItemError
+		if !errors.As(err, &item) || item.Index != 3 || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("error %v, want that of item 3", err)
+		}
+	})
+}
+
+func TestOnProgress(t *testing.T) {
+	everywhere(t, 3, func(t *testing.T, where Option) {
+		var inside atomic.Int32
+		var seen []int
+		_, err := Map(t.Context(), count(1000), failAt, where, KeepGoing(), OnProgress(func(done, total int) {
+			if inside.Add(1) != 1 {
+				t.Error("two calls at once")
+			}
+			if total != 1000 {
+				t.Errorf("total is %d", total)
+			}
+			seen = append(seen, done)
+			inside.Add(-1)
+		}))
+		if err == nil {
+			t.Error("no error")
+		}
+		want := count(1001)[1:]
+		if !slices.Equal(seen, want) {
+			t.Errorf("progress told of %d steps, want each of 1000 once, in order", len(seen))
+		}
+	})
+}
+
+func TestPanicInProgressGoesOnInTheCaller(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		defer func() {
+			if v := recover(); v != "from the callback" {
+				t.Errorf("recovered %v", v)
+			}
+		}()
+		_, err := Map(t.Context(), count(100), double, where, OnProgress(func(done, _ int) {
+			if done == 10 {
+				panic("from the callback")
+			}
+		}))
+		t.Errorf("Map returned %v", err)
+	})
+}
