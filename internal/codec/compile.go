@@ -30,8 +30,7 @@ type node struct {
 
 	// plain says that the encoding is the memory: no pointers, padding or blank fields, and no bools, which have
 	// invalid bytes.
-	plain    bool
-	pointers bool // memory must be allocated with its type, for the garbage collector
+	plain bool
 
 	elem *node // of an array, slice, map or pointer
 	key  *node // of a map
@@ -40,6 +39,8 @@ type node struct {
 	fields []field // of a struct without a marshaler, for its shape
 	ops    []op    // what to do for such a struct
 	filler int     // zeros that follow the fields of a struct, see memoryPerByte
+
+	stateless bool // see mostBytes
 
 	pair     pair // of a type with a marshaler
 	hashable bool // a map's key cannot hold a value that panics when it is hashed
@@ -69,7 +70,7 @@ func (c *compiler) compile(rt reflect.Type, path string) (*node, error) {
 	if n := c.fresh[rt]; n != nil {
 		return n, nil
 	}
-	n := &node{rt: rt, size: rt.Size(), pointers: hasPointers(rt)}
+	n := &node{rt: rt, size: rt.Size()}
 	c.fresh[rt] = n
 	if rt == timeType {
 		n.enc, n.dec, n.min = encTime, decTime, minTime
@@ -97,6 +98,7 @@ func (c *compiler) compileKind(n *node, path string) (err error) {
 		n.enc, n.dec, n.min = encBool, decBool, 1
 	case reflect.String:
 		n.enc, n.dec, n.min = encString, decString, 1
+		n.stateless = true
 	case reflect.Interface:
 		n.enc, n.dec, n.min = encInterface, decInterface, 1
 		n.methods = rt.NumMethod() > 0
@@ -112,6 +114,7 @@ func (c *compiler) compileKind(n *node, path string) (err error) {
 		switch {
 		case n.elem.plain:
 			n.enc, n.dec = encPlainSlice, decPlainSlice
+			n.stateless = true
 		case rt.Elem().Kind() == reflect.Bool && n.elem.pair == noPair:
 			n.enc, n.dec = encBools, decBools
 		default:
@@ -180,7 +183,7 @@ func (c *compiler) compileStruct(n *node, path string) error {
 		n.setPlain()
 		return nil
 	}
-	n.enc, n.dec = encStruct, decStruct
+	n.enc, n.dec, n.stateless = encStruct, decStruct, isStateless(n.ops)
 	if need := fewestBytes(n.size); n.min < need {
 		n.filler = need - n.min
 		n.min = need
@@ -228,25 +231,6 @@ func times(a, b int) int {
 		return math.MaxInt
 	}
 	return a * b
-}
-
-// hasPointers reports whether memory of a type must be known to the garbage collector.
-func hasPointers(rt reflect.Type) bool {
-	switch rt.Kind() {
-	case reflect.Array:
-		return rt.Len() > 0 && hasPointers(rt.Elem())
-	case reflect.Struct:
-		for i := range rt.NumField() {
-			if hasPointers(rt.Field(i).Type) {
-				return true
-			}
-		}
-		return false
-	case reflect.String, reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface,
-		reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return true
-	}
-	return false
 }
 
 // holdsInterface reports whether hashing a value of a key type depends on a dynamic type, which may be unhashable.

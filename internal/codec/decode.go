@@ -12,27 +12,31 @@ import (
 // A decoder is the state of one call of Decode.
 type decoder struct {
 	types *Types
-	total int // length of the message
 	depth int
 	zones []*time.Location // that the message has defined so far
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-func newDecoder(t *Types, total int) *decoder {
+func newDecoder(t *Types) *decoder {
 	d := decoders.Get().(*decoder)
-	d.types, d.total, d.depth = t, total, 0
+	d.types, d.depth = t, 0
 	return d
 }
 
 func (d *decoder) release() {
-	d.types, d.zones = nil, nil
+	d.types = nil
+	clear(d.zones)
+	d.zones = d.zones[:0]
+	if cap(d.zones) > maxZones {
+		d.zones = nil
+	}
 	decoders.Put(d)
 }
 
 // malformed describes a fault in the message; rest is what was left of it there.
 func (d *decoder) malformed(rest []byte, reason string) error {
-	return &DecodeError{Offset: d.total - len(rest), Reason: reason}
+	return &DecodeError{left: len(rest), Reason: reason}
 }
 
 func (d *decoder) short(rest []byte) error { return d.malformed(rest, "the message ends too early") }
@@ -135,6 +139,9 @@ func decString(d *decoder, _ *node, s []byte, p unsafe.Pointer) ([]byte, error) 
 }
 
 func decPlainSlice(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, error) {
+	if len(s) > 0 && s[0] == 0 {
+		return s[1:], nil
+	}
 	count, s, err := d.length(s, n.elem.min)
 	if err != nil || count < 0 {
 		return s, err

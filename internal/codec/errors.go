@@ -49,6 +49,7 @@ type DecodeError struct {
 	Reason string
 
 	trail trail
+	left  int // bytes of the message that followed; Offset is made of it
 }
 
 func (e *DecodeError) Error() string {
@@ -92,13 +93,15 @@ func within(err error, step string) error {
 	return err
 }
 
-// rooted ends a trail with the name of the type at which encoding or decoding began.
-func rooted(err error, root string) error {
+// rooted ends a trail with the name of the type at which encoding or decoding began. total is the length of the message
+// that was decoded.
+func rooted(err error, root string, total int) error {
 	switch e := err.(type) {
 	case *ValueError:
 		e.Path, e.trail = e.trail.path(root), trail{}
 	case *DecodeError:
 		e.Path, e.trail = e.trail.path(root), trail{}
+		e.Offset = total - e.left
 	}
 	return err
 }

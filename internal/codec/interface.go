@@ -86,7 +86,11 @@ func memory[T int | int64 | float64](v *T) []byte {
 // unregistered explains what to do about a dynamic type.
 func (t *Types) unregistered(rt reflect.Type) string {
 	if _, err := t.Plan(rt); err != nil {
-		return fmt.Sprintf("an interface holds a %v, which cannot cross a process boundary (%v)", rt, err)
+		hint := ""
+		if rt.Implements(reflect.TypeFor[error]()) {
+			hint = "; an error that is a variable of the program can be registered by parallel.RegisterError"
+		}
+		return fmt.Sprintf("an interface holds a %v, which cannot cross a process boundary (%v)%s", rt, err, hint)
 	}
 	return fmt.Sprintf("an interface holds a %v, which is not registered: add parallel.RegisterType(%s)", rt, example(rt))
 }

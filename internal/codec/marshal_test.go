@@ -207,7 +207,38 @@ type (
 		Bin
 		x int
 	}
+	OwnMethodValue struct {
+		Bin
+		x int
+	}
+	OwnThroughInterface struct {
+		OwnShort
+		x int
+	}
 )
+
+// The compiler knows what these call and may inline a wrapper that it wrote itself.
+func (v OwnMethodValue) MarshalBinary() ([]byte, error) {
+	marshal := v.Bin.MarshalBinary
+	return marshal()
+}
+
+func (v *OwnMethodValue) UnmarshalBinary(b []byte) error {
+	v.x = 1
+	unmarshal := v.Bin.UnmarshalBinary
+	return unmarshal(b)
+}
+
+func (v OwnThroughInterface) MarshalBinary() ([]byte, error) {
+	var m encoding.BinaryMarshaler = Inlined{X: v.x}
+	return m.MarshalBinary()
+}
+
+func (v *OwnThroughInterface) UnmarshalBinary(b []byte) error {
+	v.x = 1
+	var m encoding.BinaryUnmarshaler = &Inlined{}
+	return m.UnmarshalBinary(b)
+}
 
 var shortCalls int
 
@@ -231,6 +262,7 @@ func TestOwnPairsAreUsed(t *testing.T) {
 	types := new(codec.Types)
 	for _, v := range []any{
 		OwnValue{x: 1}, OwnPointer{x: 2}, OwnDeep{y: 3}, OwnGeneric[int]{x: 4}, OwnGeneric[string]{x: "s"}, OwnCalls{Bin{5}, 1},
+		OwnMethodValue{Bin{5}, 1}, OwnThroughInterface{x: 1},
 		[]OwnValue{{x: 6}}, map[string]OwnPointer{"a": {x: 7}}, &OwnDeep{y: 8},
 	} {
 		t.Run(fmt.Sprintf("%T", v), func(t *testing.T) {

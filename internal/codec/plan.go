@@ -25,6 +25,9 @@ func (p *Plan) Append(dst []byte, v unsafe.Pointer, limit int) ([]byte, error) {
 		}
 		return append(dst, unsafe.Slice((*byte)(v), p.root.size)...), nil
 	}
+	if p.root.stateless && p.root.mostBytes(v) <= limit {
+		return p.root.enc(noEncoder, p.root, dst, v)
+	}
 	e := newEncoder(p.types, len(dst), limit)
 	b, err := p.root.enc(e, p.root, dst, v)
 	if err == nil && len(b) > e.max {
@@ -32,7 +35,7 @@ func (p *Plan) Append(dst []byte, v unsafe.Pointer, limit int) ([]byte, error) {
 	}
 	e.release()
 	if err != nil {
-		return dst, rooted(err, p.root.rt.String())
+		return dst, rooted(err, p.root.rt.String(), 0)
 	}
 	return b, nil
 }
@@ -44,14 +47,17 @@ func (p *Plan) Decode(src []byte, v unsafe.Pointer) error {
 		copy(unsafe.Slice((*byte)(v), p.root.size), src)
 		return nil
 	}
-	d := newDecoder(p.types, len(src))
+	d := noDecoder
+	if !p.root.stateless {
+		d = newDecoder(p.types)
+		defer d.release()
+	}
 	rest, err := p.root.dec(d, p.root, src, v)
 	if err == nil && len(rest) != 0 {
 		err = d.malformed(rest, "bytes left over at the end")
 	}
-	d.release()
 	if err != nil {
-		return rooted(err, p.root.rt.String())
+		return rooted(err, p.root.rt.String(), len(src))
 	}
 	return nil
 }
@@ -85,14 +91,14 @@ func (t *Types) AppendAny(dst []byte, v any, limit int) ([]byte, error) {
 	}
 	e.release()
 	if err != nil {
-		return dst, rooted(err, typeName(v))
+		return dst, rooted(err, typeName(v), 0)
 	}
 	return b, nil
 }
 
 // DecodeAny gives the value that AppendAny wrote.
 func (t *Types) DecodeAny(src []byte) (any, error) {
-	d := newDecoder(t, len(src))
+	d := newDecoder(t)
 	var v any
 	rest, err := decInterface(d, anyNode, src, unsafe.Pointer(&v))
 	if err == nil && len(rest) != 0 {
@@ -100,7 +106,7 @@ func (t *Types) DecodeAny(src []byte) (any, error) {
 	}
 	d.release()
 	if err != nil {
-		return nil, rooted(err, "")
+		return nil, rooted(err, "", len(src))
 	}
 	return v, nil
 }

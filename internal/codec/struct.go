@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"encoding/binary"
+	"math"
 	"reflect"
 	"unsafe"
 )
@@ -25,6 +27,47 @@ type op struct {
 	size uintptr // of the memory to copy
 	node *node
 	name string // path from the struct to the field
+}
+
+// noEncoder and noDecoder serve values of stateless types: those that consist of plain memory, strings and slices of
+// plain memory, whose functions neither change the state nor follow a reference. They are shared, and spare such types
+// the time that it takes to get one.
+var (
+	noEncoder = &encoder{max: math.MaxInt, limit: math.MaxInt}
+	noDecoder = &decoder{}
+)
+
+// mostBytes is not less than the wire size of the value at p, which is of a stateless type. noEncoder has no limit, so
+// it must serve only values that are within theirs by this measure.
+func (n *node) mostBytes(p unsafe.Pointer) int {
+	const most = binary.MaxVarintLen64
+	switch n.rt.Kind() {
+	case reflect.String:
+		return plus(most, len(*(*string)(p)))
+	case reflect.Slice:
+		return plus(most, (*header)(p).len*int(n.elem.size))
+	}
+	sum := n.min
+	for i := range n.ops {
+		o := &n.ops[i]
+		switch o.code {
+		case opString:
+			sum = plus(sum, most+len(*(*string)(unsafe.Add(p, o.off))))
+		case opSlice:
+			sum = plus(sum, most+(*header)(unsafe.Add(p, o.off)).len*int(o.node.elem.size))
+		}
+	}
+	return sum
+}
+
+// isStateless reports whether none of a struct's operations calls another node.
+func isStateless(ops []op) bool {
+	for _, o := range ops {
+		if o.code == opNode {
+			return false
+		}
+	}
+	return true
 }
 
 // addOp appends what encodes the field of node f at offset off. It joins plain fields that lie side by side, and takes
@@ -137,6 +180,12 @@ func decStruct(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, error) 
 			copy(unsafe.Slice((*byte)(q), o.size), s)
 			s = s[o.size:]
 		case opString:
+			if len(s) > 0 && s[0] < 0x80 && int(s[0]) < len(s) {
+				end := 1 + int(s[0])
+				*(*string)(q) = string(s[1:end])
+				s = s[end:]
+				continue
+			}
 			s, err = decString(d, o.node, s, q)
 		case opSlice:
 			s, err = decPlainSlice(d, o.node, s, q)

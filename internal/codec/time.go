@@ -77,56 +77,93 @@ func decTime(d *decoder, _ *node, s []byte, p unsafe.Pointer) ([]byte, error) {
 type zoneWriter struct {
 	last     *time.Location
 	lastCode uint64
-	byLoc    map[*time.Location]uint64 // codes
-	byDef    map[zoneKey]uint64        // the same, for locations that differ in their address only
+	sent     []sentZone
+	codes    map[sentZone]uint64 // the same when there are more than fewZones; sentZone.loc is nil in one of two entries
 }
 
-type zoneKey struct {
+// A sentZone is a zone that the message has defined. Two locations with the same definition are the same zone.
+type sentZone struct {
+	loc   *time.Location
 	def   string
 	local bool
 }
 
+// fewZones is how many zones are found faster by looking at each.
+const fewZones = 8
+
 func (w *zoneWriter) reset() {
-	if w.last != nil {
-		*w = zoneWriter{}
+	if w.last == nil {
+		return
+	}
+	clear(w.sent)
+	*w = zoneWriter{sent: w.sent[:0]}
+	if cap(w.sent) > maxZones {
+		w.sent = nil
 	}
 }
 
 // append writes the code of a location, and its definition unless this message has it already.
 func (w *zoneWriter) append(e *encoder, b []byte, loc *time.Location) ([]byte, error) {
-	if code, ok := w.byLoc[loc]; ok {
-		w.last, w.lastCode = loc, code
-		return appendUvarint(b, code), nil
-	}
-	def, err := zoneDefinition(loc)
-	if err != nil {
-		return b, err
-	}
-	key := zoneKey{def, loc == time.Local}
-	code, ok := w.byDef[key]
-	if ok {
-		b = appendUvarint(b, code)
-	} else {
-		if e.room(b) < len(def) {
-			return b, e.tooLarge()
+	code, ok := w.find(sentZone{loc: loc})
+	if !ok {
+		def, err := zoneDefinition(loc)
+		if err != nil {
+			return b, err
 		}
-		code = firstKnown + uint64(len(w.byDef))
-		if w.byDef == nil {
-			w.byDef = make(map[zoneKey]uint64)
-			w.byLoc = make(map[*time.Location]uint64)
+		zone := sentZone{loc, def, loc == time.Local}
+		if code, ok = w.find(sentZone{def: def, local: zone.local}); !ok {
+			return w.define(e, b, zone)
 		}
-		w.byDef[key] = code
-		if key.local {
-			b = append(b, zoneLocal)
-		} else {
-			b = append(b, zoneNew)
-		}
-		b = append(appendUvarint(b, uint64(len(def))), def...)
-	}
-	// Parsing a time can make a new location each time, so a million times may have a million.
-	if len(w.byLoc) < maxZones {
-		w.byLoc[loc] = code
+		w.remember(zone, code)
 	}
 	w.last, w.lastCode = loc, code
-	return b, nil
+	return appendUvarint(b, code), nil
+}
+
+func (w *zoneWriter) define(e *encoder, b []byte, zone sentZone) ([]byte, error) {
+	if e.room(b) < len(zone.def) {
+		return b, e.tooLarge()
+	}
+	if zone.local {
+		b = append(b, zoneLocal)
+	} else {
+		b = append(b, zoneNew)
+	}
+	w.last, w.lastCode = zone.loc, firstKnown+uint64(len(w.sent))
+	w.sent = append(w.sent, zone)
+	w.remember(zone, w.lastCode)
+	b = appendUvarint(b, uint64(len(zone.def)))
+	return append(b, zone.def...), nil
+}
+
+// find looks for a zone by its location or by its definition, whichever z has.
+func (w *zoneWriter) find(z sentZone) (code uint64, ok bool) {
+	if w.codes != nil {
+		code, ok = w.codes[z]
+		return code, ok
+	}
+	for i, s := range w.sent {
+		if z.loc != nil && s.loc == z.loc || z.loc == nil && s.def == z.def && s.local == z.local {
+			return firstKnown + uint64(i), true
+		}
+	}
+	return 0, false
+}
+
+// remember makes a zone be found once there are many. Parsing a time can make a new location each time, so not all
+// locations with the same definition are kept.
+func (w *zoneWriter) remember(zone sentZone, code uint64) {
+	if w.codes == nil && len(w.sent) > fewZones {
+		w.codes = make(map[sentZone]uint64)
+		for i, s := range w.sent {
+			w.remember(s, firstKnown+uint64(i))
+		}
+	}
+	if w.codes == nil {
+		return
+	}
+	w.codes[sentZone{def: zone.def, local: zone.local}] = code
+	if len(w.codes) < maxZones {
+		w.codes[sentZone{loc: zone.loc}] = code
+	}
 }

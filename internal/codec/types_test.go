@@ -140,6 +140,7 @@ func TestUnregistered(t *testing.T) {
 		{[]Circle{}, "parallel.RegisterType([]codec_test.Circle(nil))"},
 		{[2]int{}, "parallel.RegisterType([2]int{})"},
 		{errors.New("x"), "*errors.errorString.s: an unexported field"},
+		{errors.New("y"), "parallel.RegisterError"},
 		{make(chan int), "chan int: a chan cannot cross"},
 	} {
 		t.Run(fmt.Sprintf("%T", c.v), func(t *testing.T) {

@@ -28,17 +28,14 @@ const maxDefinition = 64 << 10
 
 // zoneDefinition gives the definition of a location.
 func zoneDefinition(loc *time.Location) (string, error) {
-	if def, ok := definitions.get(loc); ok {
+	if def, ok := ownZones.definition(loc); ok {
 		return def, nil
 	}
 	def, err := define(loc, readZone)
 	if err != nil {
 		return "", err
 	}
-	definitions.put(loc, def)
-	if loc != time.Local {
-		ownZones.put(def, loc)
-	}
+	ownZones.put(loc, def)
 	return def, nil
 }
 
@@ -100,10 +97,10 @@ func zoneFrom(def []byte, local bool) (*time.Location, error) {
 			return time.Local, nil
 		}
 	}
-	if loc, ok := ownZones.get(def); ok {
+	if loc, ok := ownZones.location(def); ok {
 		return loc, nil
 	}
-	if loc, ok := builtZones.get(def); ok {
+	if loc, ok := builtZones.location(def); ok {
 		return loc, nil
 	}
 	def = append([]byte(nil), def...)

@@ -14,43 +14,54 @@ const (
 )
 
 var (
-	definitions locationCache   // of locations that this process has sent
-	ownZones    definitionCache // the same, the other way round
-	builtZones  definitionCache // locations made from received definitions
+	ownZones   ownCache   // locations that this process has sent
+	builtZones builtCache // locations made from received definitions
 )
 
-// A locationCache finds the definition of a location.
-type locationCache struct {
+// An ownCache finds the definition of a location and the reverse. Both maps are emptied together, so that a location
+// which is found one way is found the other way too.
+type ownCache struct {
 	mu    sync.RWMutex // guards all fields
 	defs  map[*time.Location]string
+	locs  map[string]*time.Location // the first with each definition, but not time.Local, which travels under that name
 	bytes int
 }
 
-func (c *locationCache) get(loc *time.Location) (string, bool) {
+func (c *ownCache) definition(loc *time.Location) (string, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	def, ok := c.defs[loc]
 	return def, ok
 }
 
-func (c *locationCache) put(loc *time.Location, def string) {
+func (c *ownCache) location(def []byte) (*time.Location, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	loc, ok := c.locs[string(def)]
+	return loc, ok
+}
+
+func (c *ownCache) put(loc *time.Location, def string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.defs == nil || len(c.defs) >= maxZones || c.bytes+len(def) > maxZoneBytes {
-		c.defs, c.bytes = make(map[*time.Location]string), 0
+		c.defs, c.locs, c.bytes = make(map[*time.Location]string), make(map[string]*time.Location), 0
 	}
 	c.defs[loc] = def
 	c.bytes += len(def)
+	if _, ok := c.locs[def]; !ok && loc != time.Local {
+		c.locs[def] = loc
+	}
 }
 
-// A definitionCache finds the location with a definition.
-type definitionCache struct {
+// A builtCache finds the location made from a definition.
+type builtCache struct {
 	mu    sync.RWMutex // guards all fields
 	locs  map[string]*time.Location
 	bytes int
 }
 
-func (c *definitionCache) get(def []byte) (*time.Location, bool) {
+func (c *builtCache) location(def []byte) (*time.Location, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	loc, ok := c.locs[string(def)]
@@ -58,7 +69,7 @@ func (c *definitionCache) get(def []byte) (*time.Location, bool) {
 }
 
 // put keeps the first location with a definition and gives it.
-func (c *definitionCache) put(def string, loc *time.Location) *time.Location {
+func (c *builtCache) put(def string, loc *time.Location) *time.Location {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if first, ok := c.locs[def]; ok {
