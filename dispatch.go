@@ -42,17 +42,25 @@ type dispatch struct {
 	quitOnce sync.Once
 	poke     chan struct{} // wakes the monitor; holds one
 
+	servers sync.WaitGroup
+
 	mu       sync.Mutex // taken before a session's and the book's
 	sessions map[*session]struct{}
-	writes   sync.WaitGroup // the monitor's, which must not wait for a worker
+	told     map[*handle]struct{} // workers that know of the call
 
 	countMu  sync.Mutex
-	deaths   int         // workers lost in a row without any item run in between
+	deaths   int         // workers lost in a row before they could be given anything
 	attempts map[int]int // how often an item was run again
+	misses   map[int]int // how often a worker died that had an item and was not running it
+
+	// The monitor's.
+	bound int64  // as it was at the last look
+	stop  []byte // the frame that tells workers of it
 }
 
-// maxFruitless is how many workers may die in a row while none runs an item,
-// before the next item in turn is held responsible.
+// maxFruitless is how many workers may die between being given an item and
+// running it, before it is held responsible all the same; and how many in a row
+// may die before they can be given any, before the call ends.
 const maxFruitless = 3
 
 var lastCallID atomic.Uint64
@@ -67,7 +75,8 @@ func (c *call) runProcesses(s *settings, id identity, w remoteWork) error {
 	d := &dispatch{
 		c: c, function: f, work: w, id: lastCallID.Add(1), timeout: s.timeout, retries: s.retries,
 		quit: make(chan struct{}), poke: make(chan struct{}, 1),
-		sessions: make(map[*session]struct{}), attempts: make(map[int]int),
+		sessions: make(map[*session]struct{}), told: make(map[*handle]struct{}),
+		attempts: make(map[int]int), misses: make(map[int]int), bound: noBound,
 	}
 	if s.pool != nil {
 		d.pool = s.pool.get()
@@ -101,56 +110,72 @@ func (d *dispatch) run() {
 	d.c.onBound = append(d.c.onBound, d.pokeMonitor)
 	d.c.mu.Unlock()
 	stop := make(chan struct{})
-	var monitor, servers sync.WaitGroup
+	var monitor sync.WaitGroup
 	monitor.Go(func() { d.monitor(stop) })
 	for range d.c.workers {
-		servers.Go(d.serve)
+		d.serve()
 	}
-	servers.Wait()
+	d.servers.Wait()
 	d.c.awaitSettled()
 	close(stop)
 	monitor.Wait()
-	d.writes.Wait()
+	d.part()
 }
 
-// serve runs sessions, one worker after the other, until nothing is left to do.
+// serve runs sessions in a goroutine, one worker after the other, until nothing
+// is left to do.
 func (d *dispatch) serve() {
-	for d.c.awaitWork() {
-		h, err := d.pool.acquire(d.c.ctx, d)
-		if err != nil {
-			d.c.end(err)
+	var s *session
+	persist(d.servers.Go, func() {
+		for s != nil || d.c.awaitWork() {
+			if s != nil {
+				s.run()
+				s = nil
+				continue
+			}
+			h, err := d.pool.acquire(d.c.ctx, d)
+			if err != nil {
+				d.c.end(err)
+			}
+			if h != nil {
+				s = newSession(d, h)
+			}
 		}
-		if h != nil {
-			newSession(d, h).run()
-		}
-	}
-	// If there is nothing for this one, there is nothing for one that still
-	// waits for a worker.
-	d.quitOnce.Do(func() { close(d.quit) })
+		// If there is nothing for this one, there is nothing for one that
+		// still waits for a worker.
+		d.quitOnce.Do(func() { close(d.quit) })
+	})
 }
 
-// announce is the frame that tells a worker of the call.
-func (d *dispatch) announce(buf []byte) []byte {
-	m := wire.Call{
-		ID: d.id, Function: d.function.id, KeepGoing: d.c.keepGoing, Timeout: d.timeout,
-		Shared: d.shared, ShareType: d.shareType, Share: d.share,
-	}
-	if deadline, ok := d.c.ctx.Deadline(); ok {
-		m.Deadline = max(1, time.Until(deadline))
+// announce is the frame that tells a worker of the call, or if the worker knows
+// of it, that the next items belong to it again.
+func (d *dispatch) announce(buf []byte, known bool) []byte {
+	m := wire.Call{ID: d.id, Known: known}
+	if !known {
+		m.Function, m.KeepGoing, m.Timeout = d.function.id, d.c.keepGoing, d.timeout
+		m.Shared, m.ShareType, m.Share = d.shared, d.shareType, d.share
+		if deadline, ok := d.c.ctx.Deadline(); ok {
+			m.Deadline = max(1, time.Until(deadline))
+		}
 	}
 	return wire.Finish(m.Append(wire.Begin(buf, wire.KindCall)))
 }
 
-// farewell is the frame that ends the call in a worker.
-func (d *dispatch) farewell() []byte {
+// part tells the workers that know of the call that it is over.
+func (d *dispatch) part() {
 	m := wire.Stop{ID: d.id, Index: -1, Cause: appendError(nil, context.Canceled)}
-	return wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
+	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
+	for h := range d.told {
+		h.forget(d.id)
+		h.writeGuarded(farewell)
+	}
 }
 
 func (d *dispatch) add(s *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sessions[s] = struct{}{}
+	d.told[s.h] = struct{}{}
 }
 
 func (d *dispatch) remove(s *session) {
@@ -185,18 +210,14 @@ func (d *dispatch) finished(n int) {
 	if n == 0 {
 		return
 	}
-	d.countMu.Lock()
-	d.deaths = 0
-	d.countMu.Unlock()
+	d.fruitful()
 	d.pool.items.Add(int64(n))
 	d.c.done(n, 0)
 }
 
 // fail enters an item that failed.
 func (d *dispatch) fail(i int, err error) {
-	d.countMu.Lock()
-	d.deaths = 0
-	d.countMu.Unlock()
+	d.fruitful()
 	d.pool.items.Add(1)
 	d.pool.failed.Add(1)
 	d.c.fail(i, err)
@@ -213,13 +234,36 @@ func (d *dispatch) measured(n int, took time.Duration) {
 	d.c.mu.Unlock()
 }
 
-// fruitless counts a worker that died without running an item, and reports
-// whether that has happened too often.
-func (d *dispatch) fruitless() bool {
+// fruitful notes that an item has come to an end.
+func (d *dispatch) fruitful() {
 	d.countMu.Lock()
 	defer d.countMu.Unlock()
+	d.deaths = 0
+}
+
+// fruitless counts a worker that died when item i was the next that it was to
+// run, and reports whether that has happened too often.
+func (d *dispatch) fruitless(i int) bool {
+	d.countMu.Lock()
+	defer d.countMu.Unlock()
+	d.misses[i]++
+	return d.misses[i] > maxFruitless
+}
+
+// stillborn counts a worker that died before it could be given an item, and ends
+// the call if that has happened too often to go on. Workers that were killed while
+// they were idle do not count.
+func (d *dispatch) stillborn(h *handle) {
+	if h.items > 0 || !h.idleSince.IsZero() {
+		return
+	}
+	d.countMu.Lock()
 	d.deaths++
-	return d.deaths > maxFruitless
+	enough := d.deaths > maxFruitless
+	d.countMu.Unlock()
+	if enough {
+		d.c.end(fmt.Errorf("parallel: worker processes die before they can be given an item: %w", h.crash()))
+	}
 }
 
 // crashed settles the item whose worker died under it.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -19,11 +21,10 @@ import (
 // markVariable names the environment variable that makes a process a worker.
 const markVariable = "PARALLEL_WORKER"
 
-// maxFrame is the most that a frame may hold: one message of the largest size,
-// with what stands around it.
 const (
-	maxFrame   = 1<<32 - 1 - frameSlack
-	frameSlack = 4 << 20
+	maxFrame   = min(math.MaxUint32, math.MaxInt) // bytes in a frame: what its length can say
+	frameSlack = 4 << 20                          // what a frame may hold besides one message of the largest size
+	writeStep  = 1 << 20                          // how much is written between two notes of the progress
 )
 
 // handle is the parent's end of one worker process. Three goroutines live as
@@ -48,6 +49,16 @@ type handle struct {
 	welcome chan wire.Welcome // the worker's answer to Hello, once
 
 	writeMu sync.Mutex
+	writing atomic.Bool  // a frame is being written
+	sent    atomic.Int64 // bytes written so far
+	recalls atomic.Int64 // sent and not answered; an answer may come when the session has ended
+
+	// The reader's, who goes on from here after a Goexit in code of the user's.
+	frames  *wire.Reader
+	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
+	greeted bool
+	ended   bool // nothing more can be read
+	cleared bool // the burial has got as far as making room
 
 	// For whoever holds the worker: a session, the idle list, nobody else.
 	items     int       // sent so far
@@ -55,11 +66,13 @@ type handle struct {
 	idleSince time.Time // when it became idle
 
 	mu      sync.Mutex
-	session *session // takes in the results; nil when idle
-	reason  error    // why we killed it; nil if we have not
-	waited  bool     // the process has been waited for: its number is not ours any more
-	lost    bool     // no result will come any more
-	retired bool     // we ended it because it was not needed any more
+	session *session            // takes in the results; nil when idle
+	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
+	reason  error               // why we killed it; nil if we have not
+	killed  bool                // we have killed it, with a reason or without
+	waited  bool                // the process has been waited for: its number is not ours any more
+	lost    bool                // no result will come any more
+	retired bool                // we ended it because it was not needed any more
 }
 
 // start starts a worker and waits until it is ready. It returns nil without an
@@ -72,26 +85,48 @@ func (p *poolCore) start(ctx context.Context, quit <-chan struct{}) (*handle, er
 		return nil, fmt.Errorf("parallel: cannot start a worker process: %w", err)
 	}
 	p.started.Add(1)
-	begun := time.Now()
 	timeout := time.NewTimer(p.config.StartTimeout)
-	defer timeout.Stop()
+	if ready, err := h.awaitReady(timeout.C, ctx.Done(), quit); ready || err != nil {
+		timeout.Stop()
+		if err != nil {
+			h = nil
+		}
+		return h, err
+	}
+	// The call has no more use for it. A later one will, and would have to
+	// wait for its start.
+	p.adopt(h)
+	p.burials.Go(func() {
+		defer timeout.Stop()
+		ready, _ := h.awaitReady(timeout.C, nil, nil)
+		p.disown(h)
+		if ready {
+			p.release(h)
+		}
+	})
+	return nil, nil
+}
+
+// awaitReady waits until the worker is ready, ctx or quit is closed, or it is
+// clear that it will not be; then it is dead.
+func (h *handle) awaitReady(timeout <-chan time.Time, ctx, quit <-chan struct{}) (bool, error) {
+	begun := time.Now()
 	select {
 	case welcome := <-h.welcome:
 		if err := checkWelcome(welcome); err != nil {
-			return nil, h.giveUp(err)
+			return false, h.giveUp(err)
 		}
-		p.config.logger.Debug("parallel: worker started", "pid", h.pid, "took", time.Since(begun))
-		return h, nil
+		h.pool.config.logger.Debug("parallel: worker started", "pid", h.pid, "took", time.Since(begun))
+		return true, nil
 	case <-h.dead:
-		return nil, h.startError(errors.New("it ended before it had reached parallel.Init"))
-	case <-timeout.C:
-		return nil, h.giveUp(fmt.Errorf("it has not reached parallel.Init within the StartTimeout of %v: "+
-			"is parallel.Init() the first statement of main?", p.config.StartTimeout))
-	case <-ctx.Done():
+		return false, h.startError(errors.New("it ended before it had reached parallel.Init"))
+	case <-timeout:
+		return false, h.giveUp(fmt.Errorf("it has not reached parallel.Init within the StartTimeout of %v: "+
+			"is parallel.Init() the first statement of main?", h.pool.config.StartTimeout))
+	case <-ctx:
 	case <-quit:
 	}
-	h.retire()
-	return nil, nil
+	return false, nil
 }
 
 // giveUp kills a worker that cannot be used, and returns why.
@@ -101,10 +136,13 @@ func (h *handle) giveUp(reason error) error {
 	return h.startError(reason)
 }
 
-// startError is the error of a worker that did not become ready. h is dead.
+// startError is the error of a worker that did not become ready: why we killed
+// it, else reason. h is dead.
 func (h *handle) startError(reason error) error {
 	e := h.crash()
-	e.Err = reason
+	if e.Err == nil {
+		e.Err = reason
+	}
 	return fmt.Errorf("parallel: cannot start a worker process: %w", e)
 }
 
@@ -126,82 +164,143 @@ func checkWelcome(w wire.Welcome) error {
 	return nil
 }
 
+// plumbing is the files of a worker that is being started.
+type plumbing struct {
+	ours, theirs []*os.File
+	err          error // the first that was met; after it nothing more is made
+}
+
+// pipe makes a pipe. inward is from the worker to us.
+func (p *plumbing) pipe(inward bool) (our, their *os.File) {
+	if p.err == nil {
+		p.err = fault("pipe")
+	}
+	if p.err != nil {
+		return nil, nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		p.err = err
+		return nil, nil
+	}
+	if our, their = w, r; inward {
+		our, their = r, w
+	}
+	p.ours, p.theirs = append(p.ours, our), append(p.theirs, their)
+	return our, their
+}
+
+// page makes the page, or returns nil where there is none.
+func (p *plumbing) page() *os.File {
+	if p.err == nil {
+		p.err = fault("page")
+	}
+	if p.err != nil || withoutPage.Load() {
+		return nil
+	}
+	var page *os.File
+	if page, p.err = newPage(); page != nil {
+		p.ours = append(p.ours, page)
+	}
+	return page
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
 // launch starts the process and the goroutines that serve it.
-func (p *poolCore) launch() (h *handle, err error) {
-	var ours, theirs []*os.File
+func (p *poolCore) launch() (_ *handle, err error) {
+	var files plumbing
 	defer func() {
-		for _, f := range theirs {
-			f.Close() // the child has its own by now
-		}
+		closeAll(files.theirs) // the child has its own by now
 		if err != nil {
-			for _, f := range ours {
-				f.Close()
-			}
+			closeAll(files.ours)
 		}
 	}()
-	pipe := func(inward bool) (our, their *os.File) {
-		if err != nil {
-			return nil, nil
-		}
-		var r, w *os.File
-		if r, w, err = os.Pipe(); err != nil {
-			return nil, nil
-		}
-		if our, their = w, r; inward {
-			our, their = r, w
-		}
-		ours, theirs = append(ours, our), append(theirs, their)
-		return our, their
-	}
-	h = &handle{
+	h := &handle{
 		pool: p, exited: make(chan struct{}), dead: make(chan struct{}),
-		welcome: make(chan wire.Welcome, 1),
+		welcome: make(chan wire.Welcome, 1), calls: make(map[uint64]struct{}),
 	}
 	var requests, results, leash, stdoutR, stdout, stderrR, stderr *os.File
-	h.requests, requests = pipe(false)
-	h.results, results = pipe(true)
-	h.leash, leash = pipe(false)
-	stdoutR, stdout = pipe(true)
-	stderrR, stderr = pipe(true)
-	if err != nil {
-		return nil, err
+	h.requests, requests = files.pipe(false)
+	h.results, results = files.pipe(true)
+	h.leash, leash = files.pipe(false)
+	stdoutR, stdout = files.pipe(true)
+	stderrR, stderr = files.pipe(true)
+	h.page = files.page()
+	if files.err != nil {
+		return nil, files.err
 	}
 	inherited := []*os.File{requests, results, leash}
-	if !withoutPage.Load() {
-		if h.page, err = newPage(); err != nil {
-			return nil, err
-		}
-	}
 	if h.page != nil {
-		ours = append(ours, h.page)
 		inherited = append(inherited, h.page)
 	}
-	if h.cmd, err = p.command(inherited); err != nil {
+	if err := h.startProcess(inherited, stdout, stderr); err != nil {
 		return nil, err
 	}
-	h.cmd.Stdout, h.cmd.Stderr = stdout, stderr
-	if err = h.cmd.Start(); err != nil {
-		return nil, err
-	}
-	h.pid = h.cmd.Process.Pid
-	if h.group, err = newProcessGroup(h.cmd); err != nil {
-		_ = h.cmd.Process.Kill()
-		_ = h.cmd.Wait()
-		return nil, err
-	}
+	h.frames = wire.NewReader(h.results, frameSlack)
 	p.burials.Add(1)
 	h.relay(stdoutR, p.config.stdout, nil)
 	h.relay(stderrR, p.config.stderr, &h.stderr)
 	go h.reap(stdoutR, stderrR)
-	go h.read()
-	hello := wire.Hello{Version: wire.Version, MaxMessage: int(p.config.MaxMessageBytes)}
-	_ = h.write(wire.Finish(hello.Append(wire.Begin(nil, wire.KindHello)))) // if it cannot be written, no welcome comes
+	persist(func(f func()) { go f() }, h.read)
+	h.greet()
 	return h, nil
+}
+
+// startProcess starts the process in its group.
+func (h *handle) startProcess(inherited []*os.File, stdout, stderr *os.File) (err error) {
+	if h.cmd, err = h.pool.command(inherited); err != nil {
+		return err
+	}
+	h.cmd.Stdout, h.cmd.Stderr = stdout, stderr
+	if err = fault("start"); err == nil {
+		err = h.cmd.Start()
+	}
+	if err != nil {
+		return err
+	}
+	h.pid = h.cmd.Process.Pid
+	if err = fault("group"); err == nil {
+		h.group, err = newProcessGroup(h.cmd)
+	}
+	if err != nil {
+		_ = h.cmd.Process.Kill()
+		_ = h.cmd.Wait()
+	}
+	return err
+}
+
+// greet sends the hello. A broken pipe is left to the reader: the worker has
+// ended, and its last words say more.
+func (h *handle) greet() {
+	hello := wire.Hello{Version: wire.Version, MaxMessage: int(h.pool.config.MaxMessageBytes)}
+	err := fault("hello")
+	if err == nil {
+		err = h.write(wire.Finish(hello.Append(wire.Begin(nil, wire.KindHello))))
+	}
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
+		h.kill(fmt.Errorf("it cannot be talked to: %w", err))
+	}
 }
 
 // withoutPage makes workers do without the page, as on systems that have none,
 // so that tests can run both ways.
 var withoutPage atomic.Bool
+
+// faults makes operations of a start fail, in tests: it is asked before each
+// with the operation's name. Nil elsewhere.
+var faults atomic.Pointer[func(operation string) error]
+
+func fault(operation string) error {
+	if f := faults.Load(); f != nil {
+		return (*f)(operation)
+	}
+	return nil
+}
 
 // command is how a worker starts: this executable, with files and the mark that
 // tells it of them.
@@ -250,20 +349,28 @@ func (h *handle) reap(outputs ...*os.File) {
 	close(h.exited)
 }
 
+// persist calls f until it returns. Where code of the user's in f calls Goexit,
+// which ends the goroutine, spawn takes another in which f goes on.
+func persist(spawn func(func()), f func()) {
+	spawn(func() {
+		returned := false
+		defer func() {
+			if !returned {
+				persist(spawn, f)
+			}
+		}()
+		f()
+		returned = true
+	})
+}
+
 // read takes in what the worker sends until it ends, and buries it.
 func (h *handle) read() {
-	r := wire.NewReader(h.results, int(h.pool.config.MaxMessageBytes)+frameSlack)
-	for {
-		kind, payload, err := r.Next()
-		if err == nil {
-			err = h.take(kind, payload)
-		} else if !errors.Is(err, wire.ErrTooLarge) {
-			break // it has ended, or closed the pipe, which is no use alive
-		}
-		if err != nil {
+	if !h.ended {
+		if err := h.takeFrames(); err != nil {
 			h.kill(fmt.Errorf("it broke the protocol: %w", err))
-			break
 		}
+		h.ended = true
 	}
 	select {
 	case <-h.exited: // as it should be: the end of the process closed the pipe
@@ -273,58 +380,121 @@ func (h *handle) read() {
 	h.bury()
 }
 
-// take takes in one frame. Its error means that the worker cannot be trusted.
+// takeFrames takes in frame after frame until there are no more. Its error
+// means that the worker cannot be trusted.
+func (h *handle) takeFrames() error {
+	for {
+		if h.records != nil {
+			if err := h.takeRecords(); err != nil {
+				return err
+			}
+			h.records = nil
+		}
+		kind, payload, err := h.frames.Next()
+		if errors.Is(err, wire.ErrTooLarge) {
+			return err
+		}
+		if err != nil {
+			return nil // it has ended, or closed the pipe, which is no use alive
+		}
+		if err := h.take(kind, payload); err != nil {
+			return err
+		}
+	}
+}
+
+// take takes in one frame.
 func (h *handle) take(kind wire.Kind, payload []byte) error {
-	switch kind {
-	case wire.KindHello:
+	switch {
+	case kind == wire.KindHello && !h.greeted:
+		h.greeted = true
 		var welcome wire.Welcome
 		if err := welcome.Parse(payload); err != nil {
 			return err
 		}
-		select {
-		case h.welcome <- welcome:
-			return nil
-		default:
-			return errors.New("a second welcome")
-		}
-	case wire.KindResults:
-		h.mu.Lock()
-		s := h.session
-		h.mu.Unlock()
-		if s == nil {
-			return takeStray(payload)
-		}
-		return s.takeRecords(payload, false)
+		h.frames.SetMax(int(h.pool.config.MaxMessageBytes) + frameSlack)
+		h.welcome <- welcome // has room for it
+		return nil
+	case kind == wire.KindResults && h.greeted:
+		h.records = wire.NewCursor(payload)
+		return nil
 	default:
-		return fmt.Errorf("a frame of unknown kind %d", kind)
+		return fmt.Errorf("a frame of kind %d out of turn", kind)
 	}
 }
 
-// bury ends the handle when nothing more can be read: it tells the session, and
-// makes room in the pool.
+func (h *handle) takeRecords() error {
+	h.mu.Lock()
+	s := h.session
+	h.mu.Unlock()
+	if s == nil {
+		return h.takeStray()
+	}
+	return s.takeRecords(h.records, false)
+}
+
+// takeStray takes in what a worker says that serves no call: how long it was
+// busy, and that there was nothing to give back.
+func (h *handle) takeStray() error {
+	for h.records.Len() > 0 {
+		r, err := wire.ReadRecord(h.records)
+		if err != nil {
+			return err
+		}
+		if r.Kind != wire.RecordBusy && (r.Kind != wire.RecordRecalled || !h.answered()) {
+			return errors.New("an outcome for no call")
+		}
+	}
+	return nil
+}
+
+// answered takes in that the worker has answered a recall. It returns false if
+// it was not asked.
+func (h *handle) answered() bool {
+	if h.recalls.Load() == 0 {
+		return false
+	}
+	h.recalls.Add(-1)
+	return true
+}
+
+// bury ends the handle when nothing more can be read: it makes room in the pool,
+// and tells the session.
 func (h *handle) bury() {
 	<-h.exited
 	h.relays.Wait()
 	h.mu.Lock()
 	h.lost = true
 	s := h.session
-	expected := h.retired
 	h.mu.Unlock()
+	if !h.cleared {
+		h.cleared = true
+		h.makeRoom()
+	}
 	if s != nil {
 		s.workerLost()
 	}
-	if !expected {
-		h.pool.died.Add(1)
-		h.pool.config.logger.Warn("parallel: worker died", "pid", h.pid, "error", h.crash().Error())
+	if h.page != nil {
+		h.page.Close()
 	}
-	for _, f := range []*os.File{h.requests, h.results, h.leash, h.page} {
-		if f != nil {
-			f.Close()
-		}
-	}
-	h.pool.buried(h)
 	close(h.dead)
 	h.pool.burials.Done()
+}
+
+// makeRoom gives back what a dead worker held, except for its page, which is
+// still to be read.
+func (h *handle) makeRoom() {
+	closeAll([]*os.File{h.requests, h.results, h.leash})
+	h.mu.Lock()
+	expected := h.retired
+	h.mu.Unlock()
+	if !expected {
+		h.pool.died.Add(1)
+	}
+	h.pool.buried(h)
+	if !expected {
+		h.pool.config.logger.Warn("parallel: worker died", "pid", h.pid, "error", h.crash().Error())
+	}
 }
 
 // crash describes the end of the process, which has been waited for.
@@ -348,6 +518,7 @@ func (h *handle) kill(reason error) {
 	if h.waited {
 		return
 	}
+	h.killed = true
 	if h.reason == nil {
 		h.reason = reason
 	}
@@ -366,19 +537,29 @@ func (h *handle) retire() {
 func (h *handle) alive() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.waited && !h.lost
+	return !h.killed && !h.waited && !h.lost
 }
 
-// attach makes s take in the worker's results. It returns false if none will
+// attach makes s take in the worker's results, and reports whether the worker
+// has been told of the call before. It returns false for ok if no results will
 // come.
-func (h *handle) attach(s *session) bool {
+func (h *handle) attach(s *session) (known, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.lost || h.waited {
-		return false
+	if h.lost || h.waited || h.killed {
+		return false, false
 	}
 	h.session = s
-	return true
+	_, known = h.calls[s.d.id]
+	h.calls[s.d.id] = struct{}{}
+	return known, true
+}
+
+// forget notes that the worker is told of the end of a call.
+func (h *handle) forget(call uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.calls, call)
 }
 
 // detach ends what attach began. It returns false if the worker is lost.
@@ -393,6 +574,46 @@ func (h *handle) detach() bool {
 func (h *handle) write(frame []byte) error {
 	h.writeMu.Lock()
 	defer h.writeMu.Unlock()
-	_, err := h.requests.Write(frame)
-	return err
+	h.writing.Store(true)
+	defer h.writing.Store(false)
+	for len(frame) > 0 {
+		n, err := h.requests.Write(frame[:min(len(frame), writeStep)])
+		h.sent.Add(int64(n))
+		if err != nil {
+			return err
+		}
+		frame = frame[n:]
+	}
+	return nil
+}
+
+// errDeaf is why a worker is killed that does not read what it is sent.
+var errDeaf = errors.New("it does not read its requests")
+
+// guard kills the worker if what is being written to it does not get on, until
+// stop is called.
+func (h *handle) guard() (stop func()) {
+	done := make(chan struct{})
+	sent := h.sent.Load()
+	timer := time.AfterFunc(h.pool.config.StartTimeout, func() {
+		for sent != h.sent.Load() {
+			sent = h.sent.Load()
+			select {
+			case <-done:
+				return
+			case <-time.After(h.pool.config.StartTimeout):
+			}
+		}
+		h.kill(errDeaf)
+	})
+	return func() {
+		close(done)
+		timer.Stop()
+	}
+}
+
+// writeGuarded sends a frame when no session is there to watch over it.
+func (h *handle) writeGuarded(frame []byte) {
+	defer h.guard()()
+	_ = h.write(frame) // a worker that cannot be told is dying
 }

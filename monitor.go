@@ -8,9 +8,15 @@ import (
 	"example.com/parallel/internal/wire"
 )
 
-// errNotWanted is why a worker is killed whose item ignores that it was told to
-// stop. Nobody sees it: the item was not wanted any more.
-var errNotWanted = errors.New("parallel: the item was not wanted any more")
+var (
+	// errNotWanted is why a worker is killed whose item ignores that it was
+	// told to stop. Nobody sees it: the item was not wanted any more.
+	errNotWanted = errors.New("parallel: the item was not wanted any more")
+
+	// errSilent is why a worker is killed that does nothing about what it has
+	// been sent. Its items go to another.
+	errSilent = errors.New("it has items and begins with none")
+)
 
 // How often the monitor looks, while there is something to look for.
 const (
@@ -18,12 +24,35 @@ const (
 	lookHungry = time.Millisecond
 	lookMin    = time.Millisecond
 	lookMax    = 50 * time.Millisecond
+	lookSilent = time.Second // for a worker that may have stopped for ever
+	graceLooks = 20          // for a worker to give back what it has not started, before it is killed
 )
 
+// watch is what the monitor knows of a session.
+type watch struct {
+	bound   int64     // as it was at the last look
+	told    int64     // the bound that the worker was told of
+	killAt  time.Time // when to kill a worker that runs an item it should not; zero: never
+	seen    uint64    // the item that was running at the last look; 0: none,
+	seenAt  time.Time // and since when, as far as is known
+	overMem int       // looks at which seen, alone, had outgrown the memory limit
+	grace   int       // looks at which seen was to be killed and not alone
+
+	idle   progress      // at the last look,
+	idleAt time.Time     // which was then,
+	silent time.Duration // and how long nothing has changed, as the sum of short times: this process may have been stopped
+}
+
+// progress is what changes as a worker gets on.
+type progress struct {
+	first uint64 // the next item in turn
+	sent  int64  // bytes written to it
+}
+
 // monitor sees to everything in the call that has a clock: items that are told
-// to stop and do not, items over their time or memory, and items that wait
-// behind a long one while another worker has nothing to do. It sleeps while
-// there is none of that.
+// to stop and do not, items over their time or memory, workers that have
+// stopped, and items that wait behind a long one while another worker has
+// nothing to do. Otherwise it sleeps, but for a look each second.
 func (d *dispatch) monitor(stop <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -34,25 +63,31 @@ func (d *dispatch) monitor(stop <-chan struct{}) {
 		case <-d.poke:
 		case <-timer.C:
 		}
+		d.prepareStop()
 		if wait := d.look(time.Now()); wait > 0 {
 			timer.Reset(wait)
 		}
 	}
 }
 
-// stopFrame tells a worker that the call goes no further than bound.
-func (d *dispatch) stopFrame(bound int64) []byte {
+// prepareStop makes the frame that tells a worker how far the call goes, if that
+// has changed.
+func (d *dispatch) prepareStop() {
+	bound := d.c.bound.Load()
+	if bound == d.bound {
+		return
+	}
 	d.c.mu.Lock()
 	cause := d.c.endCause()
 	if cause == nil && len(d.c.failures) > 0 {
 		cause = d.c.failures[0]
 	}
+	d.c.mu.Unlock()
 	if cause == nil {
 		cause = context.Canceled
 	}
-	d.c.mu.Unlock()
-	m := wire.Stop{ID: d.id, Index: int(bound), Cause: appendError(nil, cause)}
-	return wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
+	m := wire.Stop{ID: d.id, Index: int(bound), Cause: appendError(nil, cause)} // runs methods of the user's
+	d.bound, d.stop = bound, wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
 }
 
 // look looks at every session and returns when to look again; 0 is not before
@@ -60,8 +95,7 @@ func (d *dispatch) stopFrame(bound int64) []byte {
 func (d *dispatch) look(now time.Time) time.Duration {
 	var wait time.Duration
 	again := func(in time.Duration) {
-		in = min(max(in, lookMin), lookMax)
-		if wait == 0 || in < wait {
+		if in = max(in, lookMin); wait == 0 || in < wait {
 			wait = in
 		}
 	}
@@ -70,56 +104,45 @@ func (d *dispatch) look(now time.Time) time.Duration {
 	d.c.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	bound := d.c.bound.Load()
 	for s := range d.sessions {
+		again(lookSilent)
 		s.mu.Lock()
-		if s.told != bound {
-			s.told, s.killAt = bound, now.Add(d.pool.config.KillDelay)
-			s.tell(d.stopFrame(bound))
-		}
-		if len(s.inflight) > 0 && !s.lost {
-			s.look(now, hungry, again)
-		}
+		s.look(now, hungry, again)
 		s.mu.Unlock()
 	}
-	if d.timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
-		again(min(orElse(d.timeout/8, lookMax), lookMemory)) // items come and go without a poke
+	if d.timeout > 0 { // items come and go without a poke
+		again(min(d.timeout/8, lookMax))
+	}
+	if d.pool.config.MaxMemoryBytes > 0 {
+		again(lookMemory)
 	}
 	return wait
 }
 
-func orElse(d, other time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return other
-}
-
-// look does the monitor's work for one session that has items under way, and
-// calls again with the time until the next look that it needs. mu is held.
+// look does the monitor's work for one session, and calls again with the time
+// until the next look that it needs. mu is held.
 func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
+	if s.lost {
+		return
+	}
+	s.tellBound(now)
 	running := s.running()
-	fresh := running != s.seen
+	fresh := running != s.watch.seen
 	if fresh {
-		s.seen, s.seenAt, s.overMem = running, now, 0
-	}
-	config := &s.d.pool.config
-	if !s.killAt.IsZero() && s.d.c.stopped(s.inflight[0].index) {
-		if left := s.killAt.Sub(now); left <= 0 {
-			s.h.kill(errNotWanted)
-		} else {
-			again(left)
+		s.watch.seen, s.watch.seenAt, s.watch.overMem, s.watch.grace = running, now, 0, 0
+		if s.condemned {
+			s.condemned = false
+			s.changed.Signal()
 		}
 	}
-	if s.d.timeout > 0 && running != 0 {
-		if now.Sub(s.seenAt) >= s.d.timeout+config.KillDelay {
-			s.h.kill(&timeoutError{s.d.timeout})
-		}
+	s.lookSilent(now, running)
+	s.lookStopped(now, again)
+	if running == 0 {
+		return
 	}
-	if config.MaxMemoryBytes > 0 && running != 0 {
-		s.lookMemory(config.MaxMemoryBytes)
-	}
-	if hungry && len(s.inflight) > 1 && s.recalled == 0 {
+	s.lookTimeout(now, again)
+	s.lookMemory(again)
+	if hungry && len(s.inflight) > 1 {
 		if !fresh {
 			s.recall()
 		}
@@ -127,30 +150,124 @@ func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
 	}
 }
 
-// lookMemory kills a worker whose item has taken it over the limit. Before that
-// it sees to it that no other item starts in the worker, since that one would
-// be blamed for what it has not done. mu is held.
-func (s *session) lookMemory(limit int64) {
-	size, err := resident(s.h.pid)
-	if err != nil || size < limit {
-		s.overMem = 0
+// tellBound tells the worker how far the call goes, if that has changed. mu is
+// held.
+func (s *session) tellBound(now time.Time) {
+	w, bound := &s.watch, s.d.bound
+	if w.bound != bound {
+		// An item that was not wanted before has its time already.
+		if len(s.inflight) == 0 || int64(s.inflight[0].index) <= w.bound {
+			w.killAt = now.Add(s.d.pool.config.KillDelay)
+		}
+		w.bound = bound
+	}
+	if s.announced && w.told != bound {
+		w.told = bound
+		if bound < 0 {
+			s.h.forget(s.d.id)
+		}
+		s.tell(s.d.stop)
+	}
+}
+
+// lookSilent kills a worker that has been given something and has not moved for
+// too long: it has been stopped, or does not read. mu is held.
+func (s *session) lookSilent(now time.Time, running uint64) {
+	w, limit := &s.watch, s.d.pool.config.StartTimeout
+	p := progress{sent: s.h.sent.Load()}
+	if len(s.inflight) > 0 {
+		p.first = s.inflight[0].seq
+	}
+	waits := s.h.writing.Load() || p.first > 0 && running == 0 && !s.settling.Load()
+	if waits && p == w.idle {
+		w.silent += min(now.Sub(w.idleAt), 2*lookSilent)
+	} else {
+		w.silent = 0
+	}
+	w.idle, w.idleAt = p, now
+	if w.silent >= limit {
+		s.h.kill(errSilent)
+	}
+}
+
+// lookStopped kills a worker that does not come to an end with what is not
+// wanted any more. mu is held.
+func (s *session) lookStopped(now time.Time, again func(time.Duration)) {
+	if s.watch.killAt.IsZero() {
 		return
 	}
-	if s.overMem++; s.overMem > 1 {
-		s.h.kill(ErrMemoryLimit)
-	} else if s.recalled == 0 {
-		s.recall()
+	// What may be in the way is an item, or the news of a call that has ended.
+	inItem := len(s.inflight) > 0 && s.d.c.stopped(s.inflight[0].index)
+	inWrite := s.watch.bound < 0 && s.h.writing.Load()
+	if !inItem && !inWrite {
+		return
 	}
+	if left := s.watch.killAt.Sub(now); left > 0 {
+		again(left)
+	} else if inWrite || s.alone() {
+		s.h.kill(errNotWanted)
+	} else {
+		again(lookMin)
+	}
+}
+
+// lookTimeout kills a worker whose item ignores its time limit. mu is held.
+func (s *session) lookTimeout(now time.Time, again func(time.Duration)) {
+	limit := s.d.timeout
+	if limit == 0 || now.Sub(s.watch.seenAt) < limit {
+		return
+	}
+	alone := s.alone() // or soon will be
+	left := limit + s.d.pool.config.KillDelay - now.Sub(s.watch.seenAt)
+	if left <= 0 && alone {
+		s.h.kill(&timeoutError{limit})
+	}
+	again(min(left, lookMax))
+}
+
+// lookMemory kills a worker whose item has taken it over the limit. mu is held.
+func (s *session) lookMemory(again func(time.Duration)) {
+	limit := s.d.pool.config.MaxMemoryBytes
+	if limit == 0 {
+		return
+	}
+	size, err := resident(s.h.pid)
+	if err != nil || size < limit {
+		s.watch.overMem = 0
+		return
+	}
+	if !s.alone() {
+		again(lookMin)
+	} else if s.watch.overMem++; s.watch.overMem > 1 {
+		s.h.kill(ErrMemoryLimit)
+	}
+}
+
+// alone reports whether the item that is running is all that the worker has, so
+// that no other is hurt if the worker is killed now. Until it is, the worker is
+// asked to give the others back and is sent no more. One that does not answer
+// has some looks' time. mu is held.
+func (s *session) alone() bool {
+	s.condemned = true
+	if len(s.inflight) == 1 {
+		return true
+	}
+	s.recall()
+	s.watch.grace++
+	return s.watch.grace > graceLooks
 }
 
 // recall asks the worker to give back what it has not started. mu is held.
 func (s *session) recall() {
-	s.recalled++
+	if s.h.recalls.Load() > 0 || len(s.inflight) < 2 {
+		return
+	}
+	s.h.recalls.Add(1)
 	s.tell(wire.Finish(wire.Begin(nil, wire.KindRecall)))
 }
 
 // tell sends a frame without waiting for it: a worker that does not read must
-// not hold up the others' clocks. It will be killed, and then the write ends.
+// not hold up the others' clocks.
 func (s *session) tell(frame []byte) {
-	s.d.writes.Go(func() { _ = s.h.write(frame) })
+	s.writes.Go(func() { _ = s.h.write(frame) })
 }

@@ -31,19 +31,20 @@ func pageWord(page []byte, at int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&page[at]))
 }
 
-// readPageWord reads a word of the page as the parent does: 0 if it cannot.
-func readPageWord(page *os.File, at int64) uint64 {
+// readPageWord reads a word of the page as the parent does. It returns false if
+// it cannot.
+func readPageWord(page *os.File, at int64) (uint64, bool) {
 	var b [8]byte
 	if _, err := page.ReadAt(b[:], at); err != nil {
-		return 0
+		return 0, false
 	}
-	return binary.NativeEndian.Uint64(b[:])
+	return binary.NativeEndian.Uint64(b[:]), true
 }
 
 // readOutbox reads what a dead worker left in its outbox.
 func readOutbox(page *os.File) []byte {
-	n := min(readPageWord(page, pageLength), outboxSize)
-	b := make([]byte, n)
-	n64, _ := page.ReadAt(b, outboxAt) // short if the worker truncated it
-	return b[:n64]
+	length, _ := readPageWord(page, pageLength)
+	b := make([]byte, min(length, outboxSize))
+	n, _ := page.ReadAt(b, outboxAt) // short if the worker truncated it
+	return b[:n]
 }

@@ -179,10 +179,13 @@ func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan) error {
 
 // decodeInto decodes src into *v, or leaves *v zero.
 func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {
-	err := plan.Decode(src, unsafe.Pointer(v))
-	if err != nil {
-		*v = *new(V)
-	}
+	err := ErrGoexit // unless Decode returns
+	defer func() {
+		if err != nil {
+			*v = *new(V)
+		}
+	}()
+	err = plan.Decode(src, unsafe.Pointer(v))
 	return err
 }
 

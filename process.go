@@ -19,8 +19,10 @@ package parallel
 // A call (dispatch.go) uses up to Size workers. For each it holds a session
 // (session.go), which sends batches of items and takes in the results. A handle
 // (handle.go) is one worker process, from its start to its burial; between
-// sessions it lies idle in the pool. Locks are taken in the order
-// session.mu, call.mu; the pool's and a handle's are taken last and alone.
+// sessions it lies idle in the pool. Locks are taken in the order dispatch.mu,
+// session.mu, call.mu, pool.mu, handle.mu; under none of them does code of the
+// user's run, or anything that waits for a worker. A Goexit in such code ends
+// the goroutine that it meets; what that one did goes on in another (persist).
 
 import (
 	"context"
@@ -66,7 +68,9 @@ type ProcessPool struct {
 	IdleTimeout time.Duration
 
 	// StartTimeout limits the time from starting a worker to its being ready,
-	// which all package initialization counts into; 0 means 10 seconds.
+	// which all package initialization counts into; 0 means 10 seconds. A
+	// worker that has been given an item and lets as much time pass without
+	// beginning with it is replaced.
 	StartTimeout time.Duration
 
 	// KillDelay is how long an item whose context has ended may take to
@@ -150,13 +154,16 @@ type poolCore struct {
 	burials  sync.WaitGroup // workers that are not gone yet
 
 	mu      sync.Mutex
-	closed  bool
-	workers int            // alive or starting
-	idle    []*handle      // newest last
-	waiting []chan *handle // calls that wait for a worker, first come first; see acquire
+	closed  bool                 // no call is admitted any more
+	ended   bool                 // the last call has left: no worker is needed any more
+	workers int                  // alive or starting
+	idle    []*handle            // newest last
+	adopted map[*handle]struct{} // starting, for whichever call comes
+	waiting []chan *handle       // calls that wait for a worker, first come first; see acquire
 	active  map[*dispatch]struct{}
 	timer   *time.Timer // ends idle workers; nil until the first one idles
 
+	busy,
 	started, died, items, failed, retried, bytesIn, bytesOut, busyTime atomic.Int64
 }
 
@@ -185,7 +192,7 @@ func newPoolCore(p *ProcessPool) *poolCore {
 	orDefault(&c.IdleTimeout, time.Minute)
 	orDefault(&c.StartTimeout, 10*time.Second)
 	orDefault(&c.KillDelay, time.Second)
-	c.MaxMessageBytes = min(c.MaxMessageBytes, maxFrame)
+	c.MaxMessageBytes = min(c.MaxMessageBytes, maxFrame-frameSlack)
 	if p.Stdout != nil {
 		c.stdout = func() io.Writer { return p.Stdout }
 	}
@@ -195,7 +202,7 @@ func newPoolCore(p *ProcessPool) *poolCore {
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
-	return &poolCore{config: c, active: make(map[*dispatch]struct{})}
+	return &poolCore{config: c, active: make(map[*dispatch]struct{}), adopted: make(map[*handle]struct{})}
 }
 
 func orDefault[V comparable](v *V, value V) {
@@ -291,10 +298,8 @@ func (p *poolCore) withdraw(offer chan *handle) {
 			return
 		}
 	}
-	select {
-	case h := <-offer:
+	if h := <-offer; h == nil || h.alive() {
 		p.offer(h)
-	default:
 	}
 }
 
@@ -317,15 +322,32 @@ func (p *poolCore) offer(h *handle) {
 // release takes back a worker that acquire returned.
 func (p *poolCore) release(h *handle) {
 	if reason := p.retireReason(h); reason != "" {
-		p.config.logger.Debug("parallel: worker replaced", "pid", h.pid, "reason", reason, "items", h.items)
 		h.retire()
+		p.config.logger.Debug("parallel: worker replaced", "pid", h.pid, "reason", reason, "items", h.items)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h.alive() { // else its burial makes room
+	switch {
+	case !h.alive(): // its burial makes room
+	case p.ended:
+		h.retire()
+	default:
 		p.offer(h)
 	}
+}
+
+// adopt takes charge of a worker that is starting, until disown.
+func (p *poolCore) adopt(h *handle) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.adopted[h] = struct{}{}
+}
+
+func (p *poolCore) disown(h *handle) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.adopted, h)
 }
 
 // retireReason says why h should not serve again, or nothing.
@@ -375,13 +397,17 @@ func (p *poolCore) armIdleTimer() {
 // endIdle ends the workers that have been idle for too long.
 func (p *poolCore) endIdle() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	var late []*handle
 	for len(p.idle) > 0 && time.Since(p.idle[0].idleSince) >= p.config.IdleTimeout {
-		p.config.logger.Debug("parallel: worker ended", "pid", p.idle[0].pid, "reason", "IdleTimeout")
+		late = append(late, p.idle[0])
 		p.idle[0].retire()
 		p.idle = p.idle[1:]
 	}
 	p.armIdleTimer()
+	p.mu.Unlock()
+	for _, h := range late {
+		p.config.logger.Debug("parallel: worker ended", "pid", h.pid, "reason", "IdleTimeout")
+	}
 }
 
 // close waits for the calls in flight and ends all workers.
@@ -391,10 +417,14 @@ func (p *poolCore) close() {
 	p.mu.Unlock()
 	p.calls.Wait()
 	p.mu.Lock()
+	p.ended = true
 	for _, h := range p.idle {
 		h.retire()
 	}
 	p.idle = nil
+	for h := range p.adopted {
+		h.retire()
+	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
@@ -404,10 +434,10 @@ func (p *poolCore) close() {
 
 func (p *poolCore) snapshot() PoolStats {
 	p.mu.Lock()
-	workers, idle := p.workers, len(p.idle)
+	workers := p.workers
 	p.mu.Unlock()
 	return PoolStats{
-		Workers: workers, Busy: workers - idle,
+		Workers: workers, Busy: min(workers, int(p.busy.Load())),
 		Started: p.started.Load(), Died: p.died.Load(),
 		Items: p.items.Load(), Failed: p.failed.Load(), Retried: p.retried.Load(),
 		BytesIn: p.bytesIn.Load(), BytesOut: p.bytesOut.Load(),

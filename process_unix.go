@@ -35,14 +35,12 @@ func newProcessGroup(cmd *exec.Cmd) (*processGroup, error) {
 	return &processGroup{cmd.Process.Pid}, nil
 }
 
-// kill ends every process of the group. The leader must not have been waited
-// for yet: until then nobody else can have its number.
+// kill ends every process of the group, and the leader, which may have left it.
+// The leader must not have been waited for yet: until then nobody else can have
+// its number.
 func (g *processGroup) kill() {
-	if syscall.Kill(-g.pid, syscall.SIGKILL) != nil {
-		// macOS refuses when the leader is a zombie and alone; one more try
-		// at the leader does no harm.
-		_ = syscall.Kill(g.pid, syscall.SIGKILL)
-	}
+	_ = syscall.Kill(-g.pid, syscall.SIGKILL)
+	_ = syscall.Kill(g.pid, syscall.SIGKILL)
 }
 
 func (g *processGroup) close() {}

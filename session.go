@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -14,26 +15,32 @@ import (
 // becomes of them. Two batches are under way at most, so that the worker never
 // waits for the next while there is one.
 type session struct {
-	d *dispatch
-	h *handle
+	d      *dispatch
+	h      *handle
+	begun  time.Time
+	writes sync.WaitGroup // the monitor's, which must not wait for a worker
 
-	mu       sync.Mutex
-	changed  sync.Cond // the sender should look again
-	inflight []flight  // sent and not settled, in the order in which the worker runs them
-	bytes    int       // their encoded size
-	started  uint64    // without a page: the item that the worker said it was starting
-	recalled int       // recalls that have not been answered
-	lost     bool      // the worker has died, and its items are settled
-	broken   bool      // the worker cannot be written to
+	// The sender's.
+	attached bool
+	used     bool   // an item has been sent
+	buf      []byte // for frames
 
-	// The monitor's.
-	told    int64     // the bound that the worker was told of
-	killAt  time.Time // when to kill a worker that runs an item it should not; zero: never
-	seen    uint64    // the item that was running at the last look,
-	seenAt  time.Time // and since when, as far as is known
-	overMem int       // looks at which seen had outgrown the memory limit
+	// The reader's.
+	finished int          // items that ran well and are not entered yet
+	outbox   *wire.Cursor // what a dead worker left
+	settling atomic.Bool  // code of the user's may be running: the worker is not to blame for silence
 
-	buf []byte // the sender's, for frames
+	mu        sync.Mutex
+	changed   sync.Cond // the sender should look again
+	announced bool      // the worker has been told of the call
+	inflight  []flight  // sent and not settled, in the order in which the worker runs them
+	bytes     int       // their encoded size
+	started   uint64    // without a page: the item that the worker said it was starting
+	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
+	lost      bool      // the worker has died, and its items are settled
+	broken    bool      // the worker cannot be written to
+
+	watch watch // the monitor's; guarded by mu
 }
 
 // flight is one item under way.
@@ -50,28 +57,59 @@ const (
 )
 
 func newSession(d *dispatch, h *handle) *session {
-	s := &session{d: d, h: h, told: noBound}
+	s := &session{d: d, h: h, begun: time.Now(), watch: watch{bound: noBound, told: noBound}}
 	s.changed.L = &s.mu
 	return s
 }
 
 // run sends items until there are none for this worker, or it had better go, and
-// returns when all that it has sent are settled.
+// returns when all that it has sent are settled. After a Goexit in code of the
+// user's it is called again.
 func (s *session) run() {
-	if !s.h.attach(s) {
+	if !s.attached && !s.begin() {
+		s.d.stillborn(s.h)
 		return
 	}
-	if s.h.write(s.d.announce(s.buf)) == nil {
-		s.d.add(s)
-		s.d.pokeMonitor() // the call may have been stopped before
-		s.send()
-		s.drain()
-		s.d.remove(s)
+	s.send()
+	s.drain()
+	s.leave()
+}
+
+// begin tells the worker of the call. It returns false if the worker is lost.
+func (s *session) begin() bool {
+	known, ok := s.h.attach(s)
+	if !ok {
+		return false
 	}
-	if s.h.detach() {
-		_ = s.h.write(s.d.farewell()) // a worker that cannot be told is dying
-		s.d.pool.release(s.h)
+	s.attached = true
+	s.d.pool.busy.Add(1)
+	s.d.add(s)
+	if err := s.h.write(s.d.announce(s.buf, known)); err != nil {
+		s.fail(err)
+		return true
 	}
+	s.mu.Lock()
+	s.announced = true
+	s.mu.Unlock()
+	s.d.pokeMonitor() // the call may have been stopped before
+	return true
+}
+
+// leave gives the worker back to the pool. It is told of the end of the call
+// when that comes: until then it may have to serve it again.
+func (s *session) leave() {
+	s.d.remove(s)
+	stop := s.h.guard()
+	s.writes.Wait()
+	stop()
+	s.d.pool.busy.Add(-1)
+	if !s.h.detach() || s.broken {
+		if !s.used {
+			s.d.stillborn(s.h)
+		}
+		return
+	}
+	s.d.pool.release(s.h)
 }
 
 // send is the sender's loop.
@@ -97,27 +135,33 @@ func (s *session) send() {
 // and whether the worker has nothing to do; last is the size of the one before.
 // A size of 0 means that the worker must not be sent any more.
 func (s *session) waitForRoom(last int) (size int, idle bool) {
+	config := &s.d.pool.config
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		idle := len(s.inflight) == 0
-		if s.lost || s.broken || !s.h.alive() || !idle && s.d.pool.wanted() {
+		if s.lost || s.broken || !s.h.alive() || idle && s.d.pool.outgrown(s.h) {
+			return 0, idle
+		}
+		if s.used && s.d.pool.wanted() {
+			s.recall() // another call should not wait for what has not begun
 			return 0, idle
 		}
 		want := s.batchSize(last)
-		if max := s.d.pool.config.MaxItems; max > 0 {
-			if want = min(want, max-s.h.items); want <= 0 {
+		if config.MaxItems > 0 {
+			if want = min(want, config.MaxItems-s.h.items); want <= 0 {
 				return 0, idle
 			}
 		}
 		if idle {
-			if s.d.pool.outgrown(s.h) {
-				return 0, idle
-			}
+			s.condemned = false
 			return want, idle
 		}
-		// One batch more, but no item that another worker could start at once.
-		if len(s.inflight) <= want && s.bytes < batchBytes && s.d.c.left() > s.d.c.workers {
+		// One batch more, but no item that another worker could start at once,
+		// and none behind one that may have to be killed. With a limit, what
+		// the worker holds is measured between batches.
+		if !s.condemned && config.MaxMemoryBytes == 0 &&
+			len(s.inflight) <= want && s.bytes < batchBytes && s.d.c.left() > s.d.c.workers {
 			return want, idle
 		}
 		s.changed.Wait()
@@ -133,6 +177,14 @@ func (s *session) batchSize(last int) int {
 	return max(1, min(int(batchTime*costScale/cost), batchGrow*last))
 }
 
+// batch is claimed items on their way into frames.
+type batch struct {
+	claimed span     // those not looked at yet
+	frame   []byte   // of flights
+	flights []flight // encoded and not sent
+	current int      // the item whose encoder is running; −1: none
+}
+
 // sendItems encodes the claimed items and sends them, in several frames if they
 // are large. What a lost worker cannot be sent is given back.
 func (s *session) sendItems(claimed span) {
@@ -141,78 +193,117 @@ func (s *session) sendItems(claimed span) {
 		s.h.stderr.reset()
 	}
 	s.mu.Unlock()
-	frame, flights := wire.Begin(s.buf, wire.KindItems), []flight(nil)
-	for i := claimed.lo; i < claimed.hi; i++ {
-		if s.d.c.stopped(i) {
-			s.d.c.skip(span{i, claimed.hi})
+	b := &batch{claimed: claimed, frame: wire.Begin(s.buf, wire.KindItems), current: -1}
+	returned := false
+	defer func() {
+		if !returned {
+			s.abandon(b)
+		}
+	}()
+	for b.claimed.len() > 0 {
+		if s.d.c.stopped(b.claimed.lo) {
+			s.d.c.skip(b.claimed)
 			break
 		}
-		start := len(frame)
-		var at int
-		var err error
-		frame, at = wire.AppendItemHeader(frame, s.h.lastSeq+1, i)
-		frame, err = s.d.work.encode(frame, i, s.d.function.in, s.d.maxBytes)
-		if err != nil {
-			frame = frame[:start]
-			s.d.fail(i, encodeError("item", err))
-			continue
-		}
-		wire.PatchLength(frame, at)
-		s.h.lastSeq++
-		s.h.items++
-		flights = append(flights, flight{s.h.lastSeq, i, len(frame) - start})
-		if len(frame) >= batchBytes {
-			if !s.launch(frame, flights) {
-				s.d.c.giveBack(span{i + 1, claimed.hi})
-				return
-			}
-			frame, flights = wire.Begin(frame, wire.KindItems), nil
+		s.encode(b)
+		if len(b.frame) >= batchBytes && !s.launch(b) {
+			s.d.c.giveBack(b.claimed)
+			b.flights = nil
+			break
 		}
 	}
-	s.buf = frame
-	if len(flights) > 0 {
-		s.launch(frame, flights)
+	b.claimed = span{}
+	if len(b.flights) > 0 {
+		s.launch(b)
+	}
+	s.buf = b.frame
+	returned = true
+}
+
+// encode adds the next item to b.
+func (s *session) encode(b *batch) {
+	i, start := b.claimed.lo, len(b.frame)
+	b.claimed.lo++
+	b.current = i
+	frame, at := wire.AppendItemHeader(b.frame, s.h.lastSeq+1, i)
+	frame, err := s.d.work.encode(frame, i, s.d.function.in, s.d.maxBytes)
+	b.current = -1
+	if err != nil {
+		b.frame = frame[:start]
+		s.d.fail(i, encodeError("item", err))
+		return
+	}
+	wire.PatchLength(frame, at)
+	b.frame = frame
+	s.h.lastSeq++
+	s.h.items++
+	b.flights = append(b.flights, flight{s.h.lastSeq, i, len(frame) - start})
+}
+
+// abandon settles a batch in which code of the user's has called Goexit.
+func (s *session) abandon(b *batch) {
+	defer func() {
+		s.giveBack(b.flights)
+		s.d.c.giveBack(b.claimed)
+	}()
+	if b.current >= 0 {
+		s.d.fail(b.current, encodeError("item", ErrGoexit))
 	}
 }
 
-// launch sends a frame with the given items. It returns false if the worker
-// cannot be sent any more; the items are then given back, or will be at its
-// burial.
-func (s *session) launch(frame []byte, flights []flight) bool {
-	s.mu.Lock()
-	if s.lost {
-		s.mu.Unlock()
-		for _, f := range flights {
-			s.d.c.giveBack(span{f.index, f.index + 1})
-		}
+func (s *session) giveBack(flights []flight) {
+	for _, f := range flights {
+		s.d.c.giveBack(span{f.index, f.index + 1})
+	}
+}
+
+// launch sends what is in b. It returns false if the worker cannot be sent any
+// more at present; the items are then given back, or will be at its burial.
+func (s *session) launch(b *batch) bool {
+	flights := b.flights
+	b.flights = nil
+	if !s.enlist(flights) {
+		s.giveBack(flights)
 		return false
 	}
-	s.inflight = append(s.inflight, flights...)
-	for _, f := range flights {
-		s.bytes += f.bytes
-		s.d.pool.bytesOut.Add(int64(f.bytes))
-	}
-	s.mu.Unlock()
 	if s.d.c.onStart != nil {
 		s.d.c.onStart(s.h.pid)
 	}
-	if err := s.h.write(wire.Finish(frame)); err != nil {
-		s.fail(fmt.Errorf("it stopped reading its requests: %w", err))
+	err := s.h.write(wire.Finish(b.frame))
+	b.frame = wire.Begin(b.frame, wire.KindItems)
+	if err != nil {
+		s.fail(err)
 		return false
 	}
 	return true
 }
 
-// fail kills a worker that cannot be talked to. If it has died by itself, that
-// is what its item is told.
-func (s *session) fail(reason error) {
+// enlist makes flights under way. It returns false if they must not be sent.
+func (s *session) enlist(flights []flight) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost || s.condemned && len(s.inflight) > 0 {
+		return false
+	}
+	s.used = true
+	s.inflight = append(s.inflight, flights...)
+	for _, f := range flights {
+		s.bytes += f.bytes
+		s.d.pool.bytesOut.Add(int64(f.bytes))
+	}
+	return true
+}
+
+// fail gives up a worker that cannot be written to. If it has died by itself,
+// that is what its item is told.
+func (s *session) fail(err error) {
 	s.mu.Lock()
 	s.broken = true
 	s.mu.Unlock()
 	select {
 	case <-s.h.exited:
 	case <-time.After(linger):
-		s.h.kill(reason)
+		s.h.kill(fmt.Errorf("%w: %w", errDeaf, err))
 	}
 }
 
@@ -225,39 +316,58 @@ func (s *session) drain() {
 	}
 }
 
-// takeRecords takes in what the worker has to say. With cut, the payload was
-// found in the outbox of a dead worker: the pipe may have brought the start of
-// it, and its end may be missing. Only the handle's reader calls this. The lock
-// is not held while results are decoded and the book is told, since both may
-// run code of the user's.
-func (s *session) takeRecords(payload []byte, cut bool) error {
-	finished := 0
-	err := wire.ParseRecords(payload, cut, func(r wire.Record) error {
-		switch r.Kind {
-		case wire.RecordResult, wire.RecordFailure:
-			f, ok := s.land(r.Seq)
-			switch {
-			case ok:
-				return s.takeOutcome(r, f.index, &finished)
-			case !cut:
-				return fmt.Errorf("an outcome for item %d out of turn", r.Seq)
-			}
-		case wire.RecordStarted:
-			s.mu.Lock()
-			s.started = r.Seq
-			s.mu.Unlock()
-		case wire.RecordDropped, wire.RecordRecalled:
-			return s.takeDropped(r)
-		case wire.RecordBusy:
-			s.d.measured(r.Count, r.Time)
+// takeRecords takes in what the worker has to say. With cut, it was found in the
+// outbox of a dead worker: the pipe may have brought the start of it, and its
+// end may be missing. Only the handle's reader calls this, again after a Goexit
+// in code of the user's. The lock is not held while results are decoded and the
+// book is told, since both may run such code.
+func (s *session) takeRecords(c *wire.Cursor, cut bool) error {
+	var err error
+	for err == nil && c.Len() > 0 {
+		var r wire.Record
+		switch r, err = wire.ReadRecord(c); {
+		case err != nil && cut:
+			err = nil // what is malformed there counts as not finished
+		case err != nil:
+		case c.Len() > outboxSize:
+			err = errors.New("more records than belong in a frame")
+		default:
+			err = s.takeRecord(r, cut)
 		}
-		return nil
-	})
-	s.d.finished(finished)
+	}
+	n := s.finished
+	s.finished = 0
+	s.d.finished(n)
+	s.settling.Store(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changed.Signal()
 	return err
+}
+
+func (s *session) takeRecord(r wire.Record, cut bool) error {
+	switch r.Kind {
+	case wire.RecordResult, wire.RecordFailure:
+		f, ok := s.land(r.Seq)
+		switch {
+		case ok:
+			if !s.settling.Load() {
+				s.settling.Store(true)
+			}
+			return s.takeOutcome(r, f.index)
+		case !cut:
+			return fmt.Errorf("an outcome for item %d out of turn", r.Seq)
+		}
+	case wire.RecordStarted:
+		s.mu.Lock()
+		s.started = r.Seq
+		s.mu.Unlock()
+	case wire.RecordDropped, wire.RecordRecalled:
+		return s.takeDropped(r)
+	case wire.RecordBusy:
+		s.d.measured(r.Count, min(r.Time, time.Since(s.begun)))
+	}
+	return nil
 }
 
 // land takes the first item out of those under way, if it is seq: a worker runs
@@ -276,22 +386,41 @@ func (s *session) land(seq uint64) (flight, bool) {
 
 // takeOutcome settles item i, which the worker has run; one that ran well is
 // only counted.
-func (s *session) takeOutcome(r wire.Record, i int, finished *int) error {
+func (s *session) takeOutcome(r wire.Record, i int) error {
 	s.d.pool.bytesIn.Add(int64(len(r.Data)))
-	if r.Kind == wire.RecordResult {
-		if err := s.d.work.decode(r.Data, i, s.d.function.out); err != nil {
-			s.d.fail(i, fmt.Errorf("parallel: cannot decode the result: %w", err))
+	if r.Kind == wire.RecordFailure {
+		return s.takeFailure(r.Data, i)
+	}
+	err := ErrGoexit // unless the decoder returns
+	defer func() {
+		if err != nil {
+			s.d.fail(i, decodeFailure(err))
+		}
+	}()
+	if err = s.d.work.decode(r.Data, i, s.d.function.out); err == nil {
+		s.finished++
+	}
+	return nil
+}
+
+// takeFailure settles item i, which has failed with the encoded error.
+func (s *session) takeFailure(data []byte, i int) error {
+	failure := decodeFailure(ErrGoexit) // unless the decoder returns
+	defer func() { s.d.fail(i, failure) }()
+	err := errors.New("an error of absurd length")
+	if len(data) <= frameSlack {
+		var e error
+		if e, err = decodeError(data); err == nil {
+			failure = e
 			return nil
 		}
-		*finished++
-		return nil
 	}
-	failure, err := decodeError(r.Data)
-	if err != nil {
-		failure = fmt.Errorf("parallel: cannot decode the error: %w", err)
-	}
-	s.d.fail(i, failure)
+	failure = decodeFailure(err)
 	return err
+}
+
+func decodeFailure(err error) error {
+	return fmt.Errorf("parallel: cannot decode the result: %w", err)
 }
 
 // takeDropped gives back items that the worker will not start: because it was
@@ -299,10 +428,7 @@ func (s *session) takeOutcome(r wire.Record, i int, finished *int) error {
 func (s *session) takeDropped(r wire.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := r.Kind == wire.RecordRecalled && s.recalled > 0
-	if asked {
-		s.recalled--
-	}
+	asked := r.Kind == wire.RecordRecalled && s.h.answered()
 	kept := s.inflight[:0]
 	for _, f := range s.inflight {
 		if f.seq < r.Seq || f.seq > r.Last {
@@ -319,60 +445,60 @@ func (s *session) takeDropped(r wire.Record) error {
 	return nil
 }
 
-// takeStray takes in what a worker says that serves no call: how long it was
-// busy, and that there was nothing to give back.
-func takeStray(payload []byte) error {
-	return wire.ParseRecords(payload, false, func(r wire.Record) error {
-		if r.Kind == wire.RecordBusy || r.Kind == wire.RecordRecalled {
-			return nil
-		}
-		return errors.New("an outcome for no call")
-	})
-}
-
-// running returns the item that the worker is running, as far as it says so; 0
-// is none. mu is held.
+// running returns the item that the worker is running, as far as it says so, and
+// it is one of those under way; 0 is none. mu is held.
 func (s *session) running() uint64 {
+	seq := s.started
 	if s.h.page != nil {
-		return readPageWord(s.h.page, pageRunning)
+		seq, _ = readPageWord(s.h.page, pageRunning)
 	}
-	if len(s.inflight) > 0 && s.inflight[0].seq == s.started {
-		return s.started
+	if n := len(s.inflight); n > 0 && s.inflight[0].seq <= seq && seq <= s.inflight[n-1].seq {
+		return seq
 	}
 	return 0
 }
 
 // workerLost settles what was under way on a worker that has died: results that
 // it had finished are taken, the item that it was running is blamed, and the
-// others go to other workers.
+// others go to other workers. After a Goexit in code of the user's it is called
+// again.
 func (s *session) workerLost() {
-	if s.h.page != nil {
-		_ = s.takeRecords(readOutbox(s.h.page), true) // what is malformed there counts as not finished
+	if s.h.page != nil && s.outbox == nil {
+		s.outbox = wire.NewCursor(readOutbox(s.h.page))
+	}
+	if s.outbox != nil {
+		_ = s.takeRecords(s.outbox, true)
 	}
 	crash := s.h.crash()
 	s.mu.Lock()
 	s.lost = true
 	flights := s.inflight
 	s.inflight, s.bytes = nil, 0
-	running := len(flights) > 0 && s.runningAtDeath(flights)
+	guilty := len(flights) > 0 && s.guilty(flights[0].seq)
 	s.mu.Unlock()
+	defer s.d.wake()
+	if len(flights) == 0 {
+		return
+	}
 	// A worker runs its items in order, so that the one that it was running can
 	// only be the first.
-	if len(flights) > 0 && (running || s.d.fruitless()) {
-		s.d.crashed(flights[0].index, crash)
-		flights = flights[1:]
+	first, others := flights[0], flights[1:]
+	defer s.giveBack(others)
+	if guilty || s.d.fruitless(first.index) {
+		s.d.crashed(first.index, crash)
+	} else {
+		s.giveBack(flights[:1])
 	}
-	for _, f := range flights {
-		s.d.c.giveBack(span{f.index, f.index + 1})
-	}
-	s.d.wake()
 }
 
-// runningAtDeath reports whether the dead worker was running the first of the
-// items under way. mu is held.
-func (s *session) runningAtDeath(flights []flight) bool {
-	if s.h.page != nil {
-		return readPageWord(s.h.page, pageRunning) == flights[0].seq
+// guilty reports whether the dead worker was running item seq, the first of
+// those under way. So it is if the page does not say otherwise: it says 0
+// between two items, or the item before if that took the worker with it after
+// its outcome had been sent. mu is held.
+func (s *session) guilty(seq uint64) bool {
+	if s.h.page == nil {
+		return s.started == seq
 	}
-	return s.started == flights[0].seq
+	running, ok := readPageWord(s.h.page, pageRunning)
+	return !ok || running >= seq
 }

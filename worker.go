@@ -2,8 +2,10 @@ package parallel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,8 +58,9 @@ type worker struct {
 	mu      sync.Mutex
 	arrived sync.Cond // the queue has something
 	queue   []queued
-	call    *workerCall
-	running int // the number of the item that is running; −1: none
+	call    *workerCall            // the one that the items in the queue belong to
+	calls   map[uint64]*workerCall // those that have begun and not ended
+	running int                    // the number of the item that is running; −1: none
 }
 
 // queued is an item that waits to be run.
@@ -77,7 +80,7 @@ type workerCall struct {
 	endBase    context.CancelFunc
 	ctx        context.Context // fn's
 	cancel     context.CancelCauseFunc
-	bound      int // no item after it is started
+	bound      int64 // no item after it is started
 }
 
 // serveWorker is the life of a worker process. This goroutine listens to the
@@ -90,7 +93,7 @@ func serveWorker(in *inheritance) {
 		_, _ = in.leash.Read(b[:])
 		dieWithGroup()
 	}()
-	w := &worker{running: -1}
+	w := &worker{running: -1, calls: make(map[uint64]*workerCall)}
 	w.arrived.L = &w.mu
 	requests := wire.NewReader(in.requests, maxFrame)
 	if err := w.greet(requests, in); err != nil {
@@ -140,13 +143,17 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 		}
 		return w.begin(&m)
 	case wire.KindItems:
-		return w.enqueue(append([]byte(nil), payload...))
+		return w.enqueue(slices.Clone(payload))
 	case wire.KindStop:
 		var m wire.Stop
 		if err := m.Parse(payload); err != nil {
 			return err
 		}
-		w.stop(&m)
+		cause, err := decodeError(m.Cause)
+		if err != nil {
+			return err
+		}
+		w.stop(&m, cause)
 	case wire.KindRecall:
 		w.recall()
 	default:
@@ -157,18 +164,25 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 
 // begin makes m the call that the next items belong to.
 func (w *worker) begin(m *wire.Call) error {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	if m.Function >= len(registry.all) {
-		return fmt.Errorf("unknown function %d", m.Function)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m.Known {
+		if w.call = w.calls[m.ID]; w.call == nil {
+			return fmt.Errorf("unknown call %d", m.ID)
+		}
+		return nil
+	}
+	f, err := registered(m.Function)
+	if err != nil {
+		return err
 	}
 	c := &workerCall{
-		id: m.ID, function: registry.all[m.Function], keepGoing: m.KeepGoing, bound: noBound,
+		id: m.ID, function: f, keepGoing: m.KeepGoing, bound: noBound,
 		invocation: invocation{timeout: m.Timeout, maxBytes: w.maxBytes},
 	}
 	ctx := context.Background()
 	if m.Shared {
-		var v sharedValue = &sharedBytes{typ: m.ShareType, data: append([]byte(nil), m.Share...)}
+		var v sharedValue = &sharedBytes{typ: m.ShareType, data: slices.Clone(m.Share)}
 		ctx = context.WithValue(ctx, shareKey{}, v)
 	}
 	c.endBase = func() {}
@@ -177,54 +191,71 @@ func (w *worker) begin(m *wire.Call) error {
 	}
 	c.base = ctx
 	c.renew()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.call = c
+	w.call, w.calls[m.ID] = c, c
 	return nil
+}
+
+// registered returns the function with number n.
+func registered(n int) (*function, error) {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	if n >= len(registry.all) {
+		return nil, fmt.Errorf("unknown function %d", n)
+	}
+	return registry.all[n], nil
 }
 
 // renew gives the call a context for the items to come.
 func (c *workerCall) renew() { c.ctx, c.cancel = context.WithCancelCause(c.base) }
 
-// enqueue takes in a frame of items.
+// enqueue takes in a frame of items. Those that the parent had on their way when
+// it said that they are not wanted any more are dropped.
 func (w *worker) enqueue(payload []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.call == nil {
+		return errors.New("items of no call")
+	}
 	defer w.arrived.Signal()
-	return wire.ParseItems(payload, func(it wire.Item) {
+	err := wire.ParseItems(payload, func(it wire.Item) {
 		w.queue = append(w.queue, queued{it.Seq, it.Index, it.Data})
 	})
+	w.dropAfter(w.call.bound)
+	return err
 }
 
 // stop goes no further than m.Index in the call.
-func (w *worker) stop(m *wire.Stop) {
+func (w *worker) stop(m *wire.Stop, cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := w.call
-	if c == nil || c.id != m.ID {
+	c := w.calls[m.ID]
+	if c == nil {
 		return // that call is over
 	}
-	c.bound = min(c.bound, m.Index)
-	if w.running > c.bound || w.running < 0 && c.bound < 0 {
-		cause, err := decodeError(m.Cause)
-		if err != nil || cause == nil {
-			cause = context.Canceled
-		}
+	current := c == w.call
+	c.bound = min(c.bound, int64(m.Index))
+	if c.bound < 0 || current && int64(w.running) > c.bound {
 		c.cancel(cause)
 		c.renew() // for items before the bound that are still to come
 	}
+	if current {
+		w.dropAfter(c.bound)
+	}
 	if c.bound < 0 {
 		c.endBase()
+		delete(w.calls, c.id)
 	}
-	w.dropAfter(c.bound)
 }
 
 // dropAfter drops the items after bound. mu is held.
-func (w *worker) dropAfter(bound int) {
+func (w *worker) dropAfter(bound int64) {
+	if bound == noBound {
+		return
+	}
 	var records []byte
 	kept := w.queue[:0]
 	for _, it := range w.queue {
-		if it.index <= bound {
+		if int64(it.index) <= bound {
 			kept = append(kept, it)
 		} else {
 			records = wire.AppendDropped(records, wire.RecordDropped, it.seq, it.seq)
@@ -315,6 +346,8 @@ func (w *worker) fail(it queued, c *workerCall, err error) {
 	// The parent will say so too, but nothing more may start till then.
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.bound = min(c.bound, it.index)
-	w.dropAfter(c.bound)
+	c.bound = min(c.bound, int64(it.index))
+	if c == w.call { // else the parent knows, and has gone on
+		w.dropAfter(c.bound)
+	}
 }

@@ -66,6 +66,7 @@ func (m *Welcome) Parse(src []byte) error {
 // Call announces the call that the items after it belong to.
 type Call struct {
 	ID        uint64
+	Known     bool // the worker was told of it before, and not of its end; the rest is zero
 	Function  int
 	KeepGoing bool
 	Timeout   time.Duration // each item's own; 0: none
@@ -79,7 +80,7 @@ type Call struct {
 func (m *Call) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, m.ID)
 	dst = binary.AppendUvarint(dst, uint64(m.Function))
-	dst = append(dst, flag(m.KeepGoing)|flag(m.Shared)<<1)
+	dst = append(dst, flag(m.KeepGoing)|flag(m.Shared)<<1|flag(m.Known)<<2)
 	dst = AppendInt(dst, int64(m.Timeout))
 	dst = AppendInt(dst, int64(m.Deadline))
 	dst = AppendBytes(dst, m.ShareType)
@@ -92,7 +93,7 @@ func (m *Call) Parse(src []byte) error {
 	m.ID = c.Uint(math.MaxUint64)
 	m.Function = int(c.Uint(math.MaxInt32))
 	flags := c.Byte()
-	m.KeepGoing, m.Shared = flags&1 != 0, flags&2 != 0
+	m.KeepGoing, m.Shared, m.Known = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	m.Timeout = time.Duration(c.Int())
 	m.Deadline = time.Duration(c.Int())
 	m.ShareType = c.String()
@@ -143,7 +144,8 @@ func ParseItems(src []byte, f func(Item)) error {
 }
 
 // Stop tells a worker to start no item of a call after Index, −1 for none, and
-// to end the context of the one that it is running if it is one of these.
+// to end the context of the one that it is running if it is one of these. After
+// a −1 the worker may forget the call.
 type Stop struct {
 	ID    uint64 // the call's
 	Index int
@@ -213,37 +215,26 @@ func AppendBusy(dst []byte, count int, took time.Duration) []byte {
 	return binary.AppendUvarint(dst, uint64(max(0, took)))
 }
 
-// ParseRecords calls f with each record of a payload until f returns an error
-// or the payload ends, and returns that error, or ErrMalformed. With cut, the
-// payload may end within a record, which is then passed over.
-func ParseRecords(src []byte, cut bool, f func(Record) error) error {
-	c := NewCursor(src)
-	for c.Len() > 0 {
-		r := Record{Kind: RecordKind(c.Byte())}
-		switch r.Kind {
-		case RecordResult, RecordFailure:
-			r.Seq = c.Uint(math.MaxUint64)
-			r.Data = c.take(uint64(c.Uint32()))
-		case RecordStarted:
-			r.Seq = c.Uint(math.MaxUint64)
-		case RecordDropped, RecordRecalled:
-			r.Seq = c.Uint(math.MaxUint64)
-			r.Last = c.Uint(math.MaxUint64)
-		case RecordBusy:
-			r.Count = int(c.Uint(math.MaxInt32))
-			r.Time = time.Duration(c.Uint(math.MaxInt64))
-		default:
-			c.Fail()
-		}
-		if c.Err() != nil {
-			if cut {
-				return nil
-			}
-			return c.Err()
-		}
-		if err := f(r); err != nil {
-			return err
-		}
+// ReadRecord reads the next record of a results frame.
+func ReadRecord(c *Cursor) (Record, error) {
+	r := Record{Kind: RecordKind(c.Byte())}
+	switch r.Kind {
+	case RecordResult, RecordFailure:
+		r.Seq = c.Uint(math.MaxUint64)
+		r.Data = c.take(uint64(c.Uint32()))
+	case RecordStarted:
+		r.Seq = c.Uint(math.MaxUint64)
+	case RecordDropped, RecordRecalled:
+		r.Seq = c.Uint(math.MaxUint64)
+		r.Last = c.Uint(math.MaxUint64)
+	case RecordBusy:
+		r.Count = int(c.Uint(math.MaxInt32))
+		r.Time = time.Duration(c.Uint(math.MaxInt64))
+	default:
+		c.Fail()
 	}
-	return nil
+	if c.Err() != nil {
+		return Record{}, c.Err()
+	}
+	return r, nil
 }

@@ -1,0 +1,358 @@
+package parallel
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/parallel/internal/wire"
+)
+
+// Workers that are not ours: whatever they do with what they were given, the
+// parent neither panics nor hangs, and only the items that they run may fail.
+
+func init() { Register(misbehave) }
+
+// mischief is an item. The harmless ones return N.
+type mischief struct {
+	How string
+	N   int
+	Dir string // where to report processes that the test must end
+}
+
+func misbehave(_ context.Context, m mischief) (int, error) {
+	if m.How != "" {
+		f, ok := mischiefs[m.How]
+		if !ok {
+			return 0, errors.New("the test is broken")
+		}
+		f(m)
+	}
+	return m.N, nil
+}
+
+// mischiefs are the ways to misbehave. Those that must cost the worker its life
+// do not return: else it may lose it in a later item.
+var mischiefs = map[string]func(mischief){
+	"garbage on the results": func(mischief) { write(random(1 << 20)); pause() },
+	"a frame of absurd length": func(mischief) {
+		write([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.KindResults)})
+		write(make([]byte, 1<<20))
+		pause()
+	},
+	"half a frame":       func(mischief) { write([]byte{100, 0, 0, 0, byte(wire.KindResults), 1, 2, 3}); os.Exit(0) },
+	"a frame of no kind": func(mischief) { write(wire.Finish(wire.Begin(nil, 99))); pause() },
+	"a second welcome": func(mischief) {
+		write(wire.Finish((&wire.Welcome{Version: 1}).Append(wire.Begin(nil, wire.KindHello))))
+		pause()
+	},
+	"a result of its own":   func(mischief) { result(wire.RecordResult, current(), 8); pause() },
+	"a result of another":   func(mischief) { result(wire.RecordResult, current()+1, 8); pause() },
+	"results out of order":  func(mischief) { result(wire.RecordResult, current()+7, 8); pause() },
+	"a result of nonsense":  func(mischief) { result(wire.RecordResult, current(), 3); pause() },
+	"a failure of nonsense": func(mischief) { result(wire.RecordFailure, current(), 100); pause() },
+	"an endless failure":    func(mischief) { result(wire.RecordFailure, current(), 5<<20); pause() },
+	"a record of no kind":   func(mischief) { results([]byte{77}); pause() },
+	"many records at once":  func(mischief) { results(make([]byte, 1<<20)); pause() },
+	"a flood of records": func(mischief) {
+		for range 20 {
+			results(busy(10_000))
+		}
+	},
+	"it is busy for ever":    func(mischief) { results(wire.AppendBusy(nil, 1<<30, 1<<62)); results(wire.AppendBusy(nil, 1, 1<<62)) },
+	"it drops its items":     func(mischief) { results(wire.AppendDropped(nil, wire.RecordDropped, 0, 1<<60)); pause() },
+	"it gives items back":    func(mischief) { results(wire.AppendDropped(nil, wire.RecordRecalled, 0, 1<<60)); pause() },
+	"it starts another item": func(mischief) { results(wire.AppendStarted(nil, 1<<60)) },
+
+	"no page":            func(mischief) { resizePage(0) },
+	"half a page":        func(mischief) { resizePage(outboxAt / 2) },
+	"an enormous page":   func(mischief) { resizePage(1 << 40) },
+	"a page of noise":    func(mischief) { scribble(pageSize) },
+	"noise and an end":   func(mischief) { scribble(pageSize); os.Exit(0) },
+	"a lie in the page":  func(mischief) { scribble(8); pause() },
+	"no page and an end": func(mischief) { resizePage(0); os.Exit(0) },
+	"it closes what it has": func(mischief) {
+		for fd := 3; fd < 7; fd++ {
+			_ = syscall.Close(fd)
+		}
+		pause()
+	},
+	"it closes its results": func(mischief) { _ = syscall.Close(fdResults); pause() },
+	"it closes its output": func(mischief) {
+		for fd := range 3 {
+			_ = syscall.Close(fd)
+		}
+	},
+	"it leaves its group": func(m mischief) {
+		child := exec.Command("sleep", "1000")
+		if child.Start() == nil {
+			report(m, child.Process.Pid)
+		}
+		_ = syscall.Setpgid(0, syscall.Getppid())
+		results([]byte{77})
+		pause()
+	},
+	"it takes no hints":        func(mischief) { signal.Ignore(); pause() },
+	"it stops":                 func(mischief) { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP); pause() },
+	"it stops reading":         func(mischief) { deafen() },
+	"it reads what is not its": func(mischief) { go func() { _, _ = io.Copy(io.Discard, inherited.requests) }() },
+	"a stray keeps its pipes":  func(m mischief) { stray(m); os.Exit(0) },
+	"it signs and waits": func(m mischief) {
+		_ = os.WriteFile(filepath.Join(m.Dir, "runs"), nil, 0o600)
+		pause()
+	},
+	"a stray and a result": func(m mischief) { stray(m) },
+}
+
+func write(b []byte) { _, _ = inherited.results.Write(b) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Int())
+	}
+	return b
+}
+
+// results sends a frame with these records.
+func results(records []byte) {
+	write(wire.Finish(append(wire.Begin(nil, wire.KindResults), records...)))
+}
+
+// result sends the outcome of an item, of so many bytes.
+func result(kind wire.RecordKind, seq uint64, size int) {
+	results(encoded(kind, seq, make([]byte, size)))
+}
+
+// encoded is the record of an outcome.
+func encoded(kind wire.RecordKind, seq uint64, data []byte) []byte {
+	record, at := wire.AppendRecordHeader(nil, kind, seq)
+	record = append(record, data...)
+	wire.PatchLength(record, at)
+	return record
+}
+
+func busy(n int) (records []byte) {
+	for range n {
+		records = wire.AppendBusy(records, 1, 1)
+	}
+	return records
+}
+
+// current is the number of the item that is running, where there is a page.
+func current() uint64 {
+	if inherited.page == nil {
+		return 3
+	}
+	seq, _ := readPageWord(inherited.page, pageRunning)
+	return seq
+}
+
+// pause gives the parent the time to react: it does not return.
+func pause() { select {} }
+
+func resizePage(n int64) {
+	if inherited.page != nil {
+		_ = inherited.page.Truncate(n)
+	}
+}
+
+func scribble(n int) {
+	if inherited.page != nil {
+		_, _ = inherited.page.WriteAt(random(n), 0)
+	}
+}
+
+// deafen replaces the requests by a pipe into which nobody writes.
+func deafen() {
+	r, w, err := os.Pipe()
+	if err == nil {
+		err = syscall.Dup3(int(r.Fd()), fdRequests, syscall.O_CLOEXEC)
+	}
+	if err != nil {
+		panic(err)
+	}
+	deaf = append(deaf, r, w)
+}
+
+var deaf []*os.File // open as long as the process lives
+
+// stray starts a process in a session of its own that inherits all pipes.
+func stray(m mischief) {
+	child := exec.Command("sleep", "1000")
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	child.ExtraFiles = []*os.File{inherited.requests, inherited.results}
+	if child.Start() == nil {
+		report(m, child.Process.Pid)
+	}
+}
+
+func report(m mischief, pid int) {
+	_ = os.WriteFile(filepath.Join(m.Dir, strconv.Itoa(pid)), nil, 0o600)
+}
+
+func TestHostileWorkers(t *testing.T) {
+	onlyOn(t, "linux")
+	bothTransports(t, func(t *testing.T) {
+		checkLeaks(t)
+		sideBySide(t, mischiefs, func(t *testing.T, how string) {
+			pool := testPool(t, &ProcessPool{
+				Size: 2, StartTimeout: 2 * time.Second, KillDelay: 20 * time.Millisecond, Stdout: io.Discard, Stderr: io.Discard,
+			})
+			items := make([]mischief, 100)
+			for i := range items {
+				items[i].N = i
+			}
+			items[2].How, items[2].Dir = how, strayDir(t)
+			// An item that neither ends nor sends anything is over its time.
+			out, err := Map(patient(t), items, misbehave, On(pool), KeepGoing(), ItemTimeout(500*time.Millisecond))
+			for _, e := range itemErrors(err) {
+				if e.Index != 2 {
+					t.Fatalf("an innocent item failed: %v", e)
+				}
+			}
+			for i, n := range out {
+				if n != i && i != 2 {
+					t.Errorf("result %d is %d", i, n)
+				}
+			}
+			if err != nil {
+				t.Log(err)
+			}
+			if out, err := Map(patient(t), count(100), double, On(pool)); err != nil || len(out) != 100 {
+				t.Errorf("afterwards: %v, %v", out, err)
+			}
+		})
+	})
+}
+
+// sideBySide runs a subtest for each name, some at once, since most only wait.
+func sideBySide[V any](t *testing.T, names map[string]V, test func(t *testing.T, name string)) {
+	var all errgroup.Group
+	all.SetLimit(8)
+	for name := range names {
+		all.Go(func() error {
+			t.Run(name, func(t *testing.T) { test(t, name) })
+			return nil
+		})
+	}
+	_ = all.Wait()
+}
+
+// strayDir is where workers report processes that are ended with the test.
+func strayDir(t *testing.T) string {
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		for _, pid := range reported(dir) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return dir
+}
+
+// TestHostileWorkerCannotHoldACallThatEnds has the call cancelled while a worker
+// does not listen.
+func TestHostileWorkerCannotHoldACallThatEnds(t *testing.T) {
+	onlyOn(t, "linux")
+	for _, how := range []string{"it takes no hints", "it stops", "it stops reading", "a flood of records", "a stray keeps its pipes"} {
+		t.Run(how, func(t *testing.T) {
+			checkLeaks(t)
+			pool := testPool(t, &ProcessPool{Size: 2, KillDelay: 20 * time.Millisecond, StartTimeout: time.Second})
+			dir := strayDir(t)
+			runs := filepath.Join(dir, "runs")
+			ctx, cancel := context.WithCancel(patient(t))
+			go func() {
+				for !exists(runs) && ctx.Err() == nil {
+					time.Sleep(time.Millisecond) // allowed: paces the polling
+				}
+				cancel()
+			}()
+			items := []mischief{{How: how, Dir: dir}, {How: "a flood of records"}, {How: "it signs and waits", Dir: dir}}
+			if _, err := Map(ctx, items, misbehave, On(pool), KeepGoing()); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// FuzzRecords gives the parent anything in place of what a worker has to say, on
+// the pipe and in the page of a dead one. Every item that was under way is still
+// settled exactly once.
+func FuzzRecords(f *testing.F) {
+	var all []byte
+	for seq := range uint64(3) {
+		all = append(all, encoded(wire.RecordResult, seq+1, []byte{8, 0, 0, 0, 0, 0, 0, 0})...)
+	}
+	all = wire.AppendBusy(all, 3, time.Second)
+	all = wire.AppendDropped(all, wire.RecordDropped, 4, 4)
+	f.Add(all, false, uint64(0))
+	f.Add(all, true, uint64(4))
+	f.Add(encoded(wire.RecordFailure, 1, appendError(nil, &PanicError{Value: errKnown})), true, uint64(1))
+	f.Add(wire.AppendDropped(nil, wire.RecordRecalled, 2, 3), false, uint64(1))
+	f.Fuzz(func(t *testing.T, src []byte, inPage bool, running uint64) {
+		const items = 4
+		s := fuzzedSession(t, items)
+		if inPage {
+			header := make([]byte, outboxAt)
+			binary.NativeEndian.PutUint64(header[pageRunning:], running)
+			binary.NativeEndian.PutUint64(header[pageLength:], uint64(len(src))+running)
+			_ = os.WriteFile(s.h.page.Name(), append(header, src...), 0o600)
+		} else {
+			_ = s.takeRecords(wire.NewCursor(src), false)
+		}
+		s.workerLost()
+		s.h.page.Close()
+		s.d.c.mu.Lock()
+		defer s.d.c.mu.Unlock()
+		returned := 0
+		for _, span := range s.d.c.returned {
+			returned += span.len()
+		}
+		if s.d.c.open != 0 || len(s.inflight) != 0 || returned > items || len(s.d.c.failures) > items-returned {
+			t.Errorf("%d items open, %d returned, failures %v", s.d.c.open, returned, s.d.c.failures)
+		}
+	})
+}
+
+// fuzzedSession is a session whose worker has been sent n items, the last of
+// which the call does not want any more. There is no process.
+func fuzzedSession(t *testing.T, n int) *session {
+	page, err := os.Create(filepath.Join(t.TempDir(), "page"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	function, err := lookup(identify("Map", double))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := newSettings("Map", []Option{Processes(1), KeepGoing()})
+	c := newCall(t.Context(), &settings, n)
+	c.patient, c.onHungry = true, func() {}
+	c.open, c.next = n, n
+	c.bound.Store(int64(n - 2))
+	d := &dispatch{
+		c: c, pool: newPoolCore(&ProcessPool{Size: 1}), function: function, misses: make(map[int]int),
+		work: &mapWork[int, int]{count(n), make([]int, n), double}, poke: make(chan struct{}, 1),
+	}
+	h := &handle{pool: d.pool, page: page, cmd: new(exec.Cmd), exited: make(chan struct{})}
+	close(h.exited)
+	s := newSession(d, h)
+	for i := range n {
+		s.inflight = append(s.inflight, flight{uint64(i + 1), i, 8})
+	}
+	h.recalls.Store(1)
+	return s
+}

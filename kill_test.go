@@ -1,0 +1,304 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Workers that are killed from outside, at any moment.
+
+func init() {
+	Register(tally)
+	Register(overflowAmongMany)
+}
+
+// workersOf are the numbers of pool's worker processes that are idle or serve a
+// call.
+func workersOf(pool *ProcessPool) (pids []int) {
+	p := pool.get()
+	p.mu.Lock()
+	for _, h := range p.idle {
+		pids = append(pids, h.pid)
+	}
+	active := slices.Collect(maps.Keys(p.active))
+	p.mu.Unlock()
+	for _, d := range active {
+		d.mu.Lock()
+		for s := range d.sessions {
+			pids = append(pids, s.h.pid)
+		}
+		d.mu.Unlock()
+	}
+	return pids
+}
+
+func TestIdleWorkersAreKilled(t *testing.T) {
+	bothTransports(t, func(t *testing.T) {
+		checkLeaks(t)
+		pool := testPool(t, &ProcessPool{Size: 2})
+		for round := range 20 {
+			for _, pid := range workersOf(pool) {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+					t.Error(err)
+				}
+			}
+			// The deaths may or may not have been noticed by now.
+			out, err := Map(patient(t), count(4), double, On(pool))
+			if err != nil || !slices.Equal(out, []int{0, 2, 4, 6}) {
+				t.Fatalf("round %d: %v, %v", round, out, err)
+			}
+		}
+		if s := pool.Stats(); s.Failed != 0 || s.Died < 15 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// tallies are the files that this process has mapped.
+var tallies struct {
+	sync.Mutex
+	byName map[string][]byte
+	spun   int
+}
+
+// mapTally maps a file that counts the runs of each item, a byte each. What is
+// written there stays, however the process ends.
+func mapTally(name string) ([]byte, error) {
+	tallies.Lock()
+	defer tallies.Unlock()
+	if b := tallies.byName[name]; b != nil {
+		return b, nil
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if tallies.byName == nil {
+		tallies.byName = make(map[string][]byte)
+	}
+	tallies.byName[name] = b
+	return b, err
+}
+
+// tally notes that its item has run once more.
+func tally(ctx context.Context, i int) (int, error) {
+	name, _ := Shared[string](ctx)
+	b, err := mapTally(name)
+	if err != nil {
+		return 0, err
+	}
+	b[i]++
+	for spin := 0; spin < 300; spin++ { // so that an item is met in the act now and then
+		tallies.spun += spin
+	}
+	return i + 1, nil
+}
+
+// TestWorkerIsKilledAmongManyItems has a worker killed from outside, somewhere
+// in a large number of small items.
+func TestWorkerIsKilledAmongManyItems(t *testing.T) {
+	n := 1_000_000
+	if raceEnabled || testing.Short() {
+		n /= 10
+	}
+	bothTransports(t, func(t *testing.T) {
+		checkLeaks(t)
+		n := n
+		if withoutPage.Load() {
+			n /= 10 // each item costs a write
+		}
+		name := filepath.Join(t.TempDir(), "tally")
+		if err := os.WriteFile(name, make([]byte, n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pool := testPool(t, &ProcessPool{Size: 2})
+		var killed atomic.Bool
+		out, err := Map(patient(t), count(n), tally, On(pool), KeepGoing(), Share(name), OnProgress(func(done, _ int) {
+			if done > n/3 && killed.CompareAndSwap(false, true) {
+				_ = syscall.Kill(workersOf(pool)[0], syscall.SIGKILL)
+			}
+		}))
+		ran, _ := os.ReadFile(name)
+		blamed := -1
+		if err != nil { // else it was killed between two items
+			failed := itemErrors(err)
+			var crash *CrashError
+			if len(failed) != 1 || !errors.As(err, &crash) || crash.Signal != os.Kill || crash.Err != nil {
+				t.Fatalf("error %v, want one crash", err)
+			}
+			blamed = failed[0].Index
+		}
+		for i := range n {
+			switch {
+			case i == blamed && out[i] == 0 && ran[i] <= 1:
+			case i != blamed && out[i] == i+1 && ran[i] == 1:
+			default:
+				t.Fatalf("item %d ran %d times and has result %d; the one to blame is %d", i, ran[i], out[i], blamed)
+			}
+		}
+		if s := pool.Stats(); s.Died != 1 || s.Started != 3 || s.Items != int64(n) {
+			t.Errorf("%+v", s)
+		}
+		t.Logf("blamed: %d", blamed)
+	})
+}
+
+// TestWorkersDieOnArrival has every worker die when it is given its first item
+// and before it runs it.
+func TestWorkersDieOnArrival(t *testing.T) {
+	checkLeaks(t)
+	stop := make(chan struct{})
+	pool := testPool(t, &ProcessPool{Size: 1})
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for _, pid := range workersOf(pool) {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+				runtime.Gosched()
+			}
+		}
+	})
+	_, err := Map(patient(t), []step{{Wait: "never"}}, gate, On(pool))
+	close(stop)
+	killer.Wait()
+	var crash *CrashError
+	if !errors.As(err, &crash) {
+		t.Errorf("error %v, want a CrashError", err)
+	}
+	if out, err := Map(t.Context(), count(3), double, On(pool)); err != nil {
+		t.Errorf("afterwards: %v, %v", out, err)
+	}
+}
+
+// TestRetryStopsAtSuccess has an item kill its worker twice and then run well.
+func TestRetryStopsAtSuccess(t *testing.T) {
+	bothTransports(t, func(t *testing.T) {
+		checkLeaks(t)
+		pool := testPool(t, &ProcessPool{Size: 2, Stderr: io.Discard})
+		dir := t.TempDir()
+		for _, test := range []struct {
+			deaths, retries int
+			fails           bool
+		}{{2, 2, false}, {2, 5, false}, {3, 2, true}, {1, 0, true}} {
+			name := filepath.Join(dir, fmt.Sprint(test.deaths, test.retries))
+			out, err := Map(patient(t), []lives{{name, test.deaths}}, spend, On(pool), Retry(test.retries))
+			if (err != nil) != test.fails || !test.fails && out[0] != test.deaths {
+				t.Errorf("%+v: %v, %v", test, out, err)
+			}
+		}
+		if s := pool.Stats(); s.Retried != 2+2+2 || s.Died != 2+2+3+1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func init() { Register(spend) }
+
+// lives is an item that kills its worker while it has any.
+type lives struct {
+	Log string
+	N   int
+}
+
+func spend(_ context.Context, l lives) (int, error) {
+	spent, _ := os.ReadFile(l.Log)
+	if len(spent) < l.N {
+		_ = os.WriteFile(l.Log, append(spent, 'x'), 0o600)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	return len(spent), nil
+}
+
+// overflowAmongMany overflows its stack among goroutines whose stacks the
+// runtime will print.
+func overflowAmongMany(_ context.Context, n int) (int, error) {
+	for range n {
+		go func() { select {} }()
+	}
+	fmt.Fprintln(os.Stderr, "this is where it starts")
+	return 0, blow{At: atRun, How: "stack"}.strike(atRun)
+}
+
+func TestLastWordsAmongManyStacks(t *testing.T) {
+	checkLeaks(t)
+	var printed strings.Builder
+	pool := testPool(t, &ProcessPool{Size: 1, Stderr: &printed, Env: []string{"GOTRACEBACK=all"}})
+	_, err := Map(patient(t), []int{10_000}, overflowAmongMany, On(pool))
+	var crash *CrashError
+	if !errors.As(err, &crash) {
+		t.Fatalf("error %v", err)
+	}
+	pool.Close()
+	if printed.Len() < 1<<20 || len(crash.Stderr) > 9<<10 {
+		t.Errorf("%d bytes were printed and %d kept: the test is too small", printed.Len(), len(crash.Stderr))
+	}
+	for _, want := range []string{"this is where it starts\n", "runtime: goroutine stack exceeds", "fatal error: stack overflow"} {
+		if !strings.Contains(string(crash.Stderr), want) {
+			t.Errorf("%q was not kept", want)
+		}
+	}
+	if want := "(stderr: fatal error: stack overflow)"; !strings.Contains(err.Error(), want) {
+		t.Errorf("error %q, want %q in it", err, want)
+	}
+}
+
+// TestStoppedWorkerIsReplaced has an idle worker stopped by a signal: what it is
+// sent next is run by another.
+func TestStoppedWorkerIsReplaced(t *testing.T) {
+	bothTransports(t, func(t *testing.T) {
+		checkLeaks(t)
+		pool := testPool(t, &ProcessPool{Size: 1, StartTimeout: time.Second})
+		pid, finish := occupy(t, pool)
+		finish()
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		out, err := Map(patient(t), count(3), pidOf, On(pool))
+		if err != nil || out[0] == pid {
+			t.Errorf("ran in %v, %v, want not in %d, which is stopped", out, err, pid)
+		}
+	})
+}
+
+// TestStoppedWorkerAndLargeShare has the news of the call not fit into the pipe.
+func TestStoppedWorkerAndLargeShare(t *testing.T) {
+	checkLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 1, KillDelay: 20 * time.Millisecond})
+	pid, finish := occupy(t, pool)
+	finish()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	call := Spawn(ctx, readBig, 0, On(pool), Share(strings.Repeat("x", 10<<20)))
+	waitFor(t, "the call to use the worker", func() bool { return pool.Stats().Busy == 1 })
+	cancel()
+	if _, err := call.Wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,180 @@
+package parallel
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A dead parent leaves no worker. The parents here are this test binary, run
+// once more with a variable that tells it what its workers are to do.
+
+func init() { RegisterEach(stay) }
+
+const leashEnv = "PARALLEL_TEST_LEASH"
+
+// stay reports its process, and those that it has started, by a file each,
+// and then stays for ever in the way that how says.
+func stay(ctx context.Context, how string) error {
+	report := func(pid int) error {
+		return touch(ctx, filepath.Join(os.Getenv(leashEnv+"_DIR"), strconv.Itoa(pid)))
+	}
+	if how == "children" {
+		for range 3 {
+			child := exec.Command("sleep", "1000")
+			if err := child.Start(); err != nil {
+				return err
+			}
+			if err := report(child.Process.Pid); err != nil {
+				return err
+			}
+		}
+	}
+	if err := report(os.Getpid()); err != nil {
+		return err
+	}
+	switch how {
+	case "idle":
+		return nil
+	case "spinning":
+		for range 4 * runtime.GOMAXPROCS(0) {
+			go func() {
+				for {
+				}
+			}()
+		}
+		for {
+		}
+	case "stopped":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		select {} // it may take a moment
+	case "nested":
+		return ForEach(ctx, []string{"children", "spinning"}, stay, Processes(2))
+	default:
+		select {}
+	}
+}
+
+// TestLeashParent is no test but the parent of one.
+func TestLeashParent(t *testing.T) {
+	how := os.Getenv(leashEnv)
+	if how == "" {
+		t.Skip("only as a process of TestDeadParentLeavesNoWorker")
+	}
+	pool := &ProcessPool{Size: 2}
+	if how == "starting" {
+		pool.Env, pool.StartTimeout = []string{startEnv + "=hang"}, time.Hour
+	}
+	err := ForEach(t.Context(), []string{how, how}, stay, On(pool))
+	fmt.Println("items ended:", err) // the workers of idle items stay
+	select {}
+}
+
+func TestDeadParentLeavesNoWorker(t *testing.T) {
+	onlyOn(t, "linux")
+	for _, test := range []struct {
+		how       string
+		processes int // that must have reported
+	}{{"idle", 1}, {"waiting", 2}, {"starting", 2}, {"spinning", 2}, {"stopped", 2}, {"children", 8}, {"nested", 12}} {
+		t.Run(test.how, func(t *testing.T) {
+			checkLeaks(t)
+			dir := t.TempDir()
+			parent := exec.Command("/proc/self/exe", "-test.run=^TestLeashParent$")
+			parent.Env = append(os.Environ(), leashEnv+"="+test.how, leashEnv+"_DIR="+dir)
+			stdout, err := parent.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := parent.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = parent.Process.Kill(); _ = parent.Wait() }()
+			if test.how == "idle" {
+				if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "items ended: <nil>\n" {
+					t.Fatalf("%q, %v", line, err)
+				}
+			}
+			var pids []int
+			waitFor(t, "all processes to report", func() bool {
+				pids = reported(dir)
+				return len(pids) >= test.processes
+			})
+			if test.how == "stopped" {
+				for _, pid := range pids {
+					waitFor(t, "the workers to stop", func() bool { return state(pid) == "T" })
+				}
+			}
+			if err := parent.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			killed := time.Now()
+			for _, pid := range pids {
+				waitFor(t, fmt.Sprint("the end of process ", pid), func() bool { s := state(pid); return s == "" || s == "Z" || s == "X" })
+			}
+			took := time.Since(killed)
+			t.Logf("%d processes were gone after %v", len(pids), took)
+			if took > 100*time.Millisecond {
+				t.Errorf("it took %v until all were gone", took)
+			}
+		})
+	}
+}
+
+// reported are the processes that have reported in dir.
+func reported(dir string) (pids []int) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// state is the letter that stands for the state of a process; none if there is
+// no such process.
+func state(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest[:min(1, len(rest))]
+}
+
+// TestKilledWorkerLeavesNoChildren has a worker killed that has started others.
+func TestKilledWorkerLeavesNoChildren(t *testing.T) {
+	onlyOn(t, "linux")
+	for _, how := range []string{"children", "nested"} {
+		t.Run(how, func(t *testing.T) {
+			checkLeaks(t)
+			dir := t.TempDir()
+			t.Setenv(leashEnv+"_DIR", dir)
+			pool := testPool(t, &ProcessPool{Size: 1})
+			task := Spawn(t.Context(), stayOn, how, On(pool))
+			want := map[string]int{"children": 4, "nested": 6}[how]
+			waitFor(t, "all processes to report", func() bool { return len(reported(dir)) == want })
+			_ = syscall.Kill(task.PID(), syscall.SIGKILL)
+			if _, err := task.Wait(); err == nil {
+				t.Error("no error")
+			}
+			for _, pid := range reported(dir) {
+				waitFor(t, fmt.Sprint("the end of process ", pid), func() bool { s := state(pid); return s == "" || s == "Z" || s == "X" })
+			}
+		})
+	}
+}
+
+func init() { Register(stayOn) }
+
+// stayOn is stay for Spawn.
+func stayOn(ctx context.Context, how string) (int, error) { return 0, stay(ctx, how) }
