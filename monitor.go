@@ -196,17 +196,17 @@ func (s *session) lookStopped(now time.Time, again func(time.Duration)) {
 	if s.watch.killAt.IsZero() {
 		return
 	}
+	if left := s.watch.killAt.Sub(now); left > 0 {
+		again(left)
+		return
+	}
 	// What may be in the way is an item, or the news of a call that has ended.
 	inItem := len(s.inflight) > 0 && s.d.c.stopped(s.inflight[0].index)
 	inWrite := s.watch.bound < 0 && s.h.writing.Load()
-	if !inItem && !inWrite {
-		return
-	}
-	if left := s.watch.killAt.Sub(now); left > 0 {
-		again(left)
-	} else if inWrite || s.alone() {
+	switch {
+	case inWrite, inItem && s.alone():
 		s.h.kill(errNotWanted)
-	} else {
+	case inItem:
 		again(lookMin)
 	}
 }

@@ -235,11 +235,13 @@ func (c *call) done(n int, took time.Duration) {
 	if n == 0 {
 		return
 	}
+	defer func() { // even if the callback calls Goexit
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.settle(n)
+		c.learn(n, took)
+	}()
 	c.report(n) // before it is settled, since the call may return then
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.settle(n)
-	c.learn(n, took)
 }
 
 // learn takes a measurement of n items into the estimate of an item's cost: the
@@ -291,10 +293,12 @@ func (c *call) fail(i int, err error) {
 		}
 	}
 	c.mu.Unlock()
+	defer func() { // even if the callback calls Goexit
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.settle(1)
+	}()
 	c.report(1)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.settle(1)
 }
 
 // lower lets the call go no further than item bound. mu is held.

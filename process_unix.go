@@ -54,6 +54,11 @@ func inherit(mark string) (*inheritance, error) {
 	}
 	for fd := fdRequests; fd < fdRequests+n; fd++ {
 		syscall.CloseOnExec(fd)
+		if fd == fdRequests || fd == fdResults {
+			// A read that blocks would hold the processor of a worker that
+			// has but one until the runtime takes it away, 20 to 100 µs later.
+			_ = syscall.SetNonblock(fd, true)
+		}
 	}
 	in := &inheritance{
 		requests: os.NewFile(fdRequests, "requests"),

@@ -143,7 +143,7 @@ func (st *stream[T, R]) settleUnrun() {
 
 // read ranges over the input.
 func (st *stream[T, R]) read() {
-	returned := false
+	returned, exhausted := false, false
 	defer func() {
 		v := recover()
 		if !returned && v == nil {
@@ -151,17 +151,17 @@ func (st *stream[T, R]) read() {
 		}
 		st.c.mu.Lock()
 		defer st.c.mu.Unlock()
-		st.inputPanic = v
+		st.inputPanic, st.exhausted = v, exhausted
 		st.c.closed = true
 		st.c.changed.Broadcast()
 		st.ready.Broadcast()
 	}()
 	if st.waitForSpace() {
-		st.exhausted = true
+		exhausted = true
 		for item := range st.items {
 			st.push(item)
 			if !st.waitForSpace() {
-				st.exhausted = false
+				exhausted = false
 				break
 			}
 		}

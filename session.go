@@ -84,6 +84,7 @@ func (s *session) begin() bool {
 	s.attached = true
 	s.d.pool.busy.Add(1)
 	s.d.add(s)
+	s.d.pokeMonitor()
 	if err := s.h.write(s.d.announce(s.buf, known)); err != nil {
 		s.fail(err)
 		return true
@@ -91,7 +92,9 @@ func (s *session) begin() bool {
 	s.mu.Lock()
 	s.announced = true
 	s.mu.Unlock()
-	s.d.pokeMonitor() // the call may have been stopped before
+	if s.d.c.bound.Load() != noBound {
+		s.d.pokeMonitor() // nobody has told the worker
+	}
 	return true
 }
 
