@@ -1,3 +1,5 @@
+//go:build linux
+
 package parallel
 
 import (
@@ -267,17 +269,35 @@ func TestLastWordsAmongManyStacks(t *testing.T) {
 	}
 }
 
+// state is the letter that stands for the state of a process; none if there is
+// no such process.
+func state(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest[:min(1, len(rest))]
+}
+
+// stopProcess stops a process, and waits until it stands still.
+func stopProcess(t *testing.T, pid int) {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the process to stop", func() bool { return state(pid) == "T" })
+}
+
 // TestStoppedWorkerIsReplaced has an idle worker stopped by a signal: what it is
 // sent next is run by another.
 func TestStoppedWorkerIsReplaced(t *testing.T) {
+	onlyOn(t, "linux")
 	bothTransports(t, func(t *testing.T) {
 		checkLeaks(t)
 		pool := testPool(t, &ProcessPool{Size: 1, StartTimeout: time.Second})
 		pid, finish := occupy(t, pool)
 		finish()
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		stopProcess(t, pid)
 		out, err := Map(patient(t), count(3), pidOf, On(pool))
 		if err != nil || out[0] == pid {
 			t.Errorf("ran in %v, %v, want not in %d, which is stopped", out, err, pid)
@@ -287,13 +307,12 @@ func TestStoppedWorkerIsReplaced(t *testing.T) {
 
 // TestStoppedWorkerAndLargeShare has the news of the call not fit into the pipe.
 func TestStoppedWorkerAndLargeShare(t *testing.T) {
+	onlyOn(t, "linux")
 	checkLeaks(t)
 	pool := testPool(t, &ProcessPool{Size: 1, KillDelay: 20 * time.Millisecond})
 	pid, finish := occupy(t, pool)
 	finish()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stopProcess(t, pid)
 	ctx, cancel := context.WithCancel(t.Context())
 	call := Spawn(ctx, readBig, 0, On(pool), Share(strings.Repeat("x", 10<<20)))
 	waitFor(t, "the call to use the worker", func() bool { return pool.Stats().Busy == 1 })

@@ -1,3 +1,5 @@
+//go:build linux
+
 package parallel
 
 import (
@@ -9,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,8 +20,6 @@ import (
 // once more with a variable that tells it what its workers are to do.
 
 func init() { RegisterEach(stay) }
-
-const leashEnv = "PARALLEL_TEST_LEASH"
 
 // stay reports its process, and those that it has started, by a file each,
 // and then stays for ever in the way that how says.
@@ -138,17 +137,6 @@ func reported(dir string) (pids []int) {
 		}
 	}
 	return pids
-}
-
-// state is the letter that stands for the state of a process; none if there is
-// no such process.
-func state(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	return rest[:min(1, len(rest))]
 }
 
 // TestKilledWorkerLeavesNoChildren has a worker killed that has started others.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package parallel
 
 import (
@@ -5,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -19,36 +20,6 @@ func init() {
 	Register(grow)
 	Register(inflate)
 	Register(readBig)
-	startAs(os.Getenv(startEnv))
-}
-
-// startEnv tells a worker how to start, in tests of starts that fail.
-const startEnv = "PARALLEL_TEST_START"
-
-func startAs(how string) {
-	if how == "" || inherited == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "this worker will", how)
-	switch how {
-	case "hang":
-		if dir := os.Getenv(leashEnv + "_DIR"); dir != "" {
-			_ = touch(context.Background(), filepath.Join(dir, fmt.Sprint(os.Getpid())))
-		}
-		for {
-			time.Sleep(time.Hour) // allowed: the process never gets on
-		}
-	case "exit":
-		os.Exit(7)
-	case "crash":
-		panic("in an init function")
-	case "talk nonsense":
-		_, _ = inherited.results.Write([]byte("\x05\x00\x00\x00\x06hello"))
-	case "talk too much":
-		_, _ = inherited.results.Write([]byte("\xff\xff\xff\xff\x01"))
-	case "be another build":
-		registry.all = registry.all[1:]
-	}
 }
 
 func TestMaxItems(t *testing.T) {
@@ -198,19 +169,6 @@ func TestMemoryLimitElsewhere(t *testing.T) {
 	}
 }
 
-func onlyOn(t *testing.T, system string) {
-	if runtime.GOOS != system {
-		t.Skip("only on " + system)
-	}
-}
-
-// itemErrors takes the error of a call with KeepGoing apart.
-func itemErrors(err error) (items []*ItemError) {
-	var joined joinedError
-	errors.As(err, &joined)
-	return joined
-}
-
 // inflate returns a string whose length is the item's, but at most 100,000.
 func inflate(_ context.Context, s string) (string, error) {
 	if strings.HasPrefix(s, "inflate") {
@@ -254,69 +212,4 @@ func TestMaxMessageBytes(t *testing.T) {
 			t.Errorf("a shared value over the limit: %v", err)
 		}
 	})
-}
-
-func TestStartsThatFail(t *testing.T) {
-	for _, test := range []struct {
-		how  string
-		want []string
-	}{
-		{"hang", []string{"has not reached parallel.Init within the StartTimeout of ", "first statement of main"}},
-		{"exit", []string{"ended before it had reached parallel.Init"}},
-		{"crash", []string{"ended before it had reached parallel.Init", "panic: in an init function"}},
-		{"talk nonsense", []string{"broke the protocol", "out of turn"}},
-		{"talk too much", []string{"broke the protocol", "larger than allowed"}},
-		{"be another build", []string{"another build"}},
-	} {
-		t.Run(test.how, func(t *testing.T) {
-			checkLeaks(t)
-			limit := 10 * time.Second
-			if test.how == "hang" {
-				limit = 50 * time.Millisecond
-			}
-			out, err, crash := failToStart(t, test.how, limit)
-			for test.how == "hang" && crash != nil && len(crash.Stderr) == 0 {
-				limit *= 2 // the machine is so slow that the worker had not got to hanging
-				out, err, crash = failToStart(t, test.how, limit)
-			}
-			if len(out) != 0 || crash == nil || !strings.HasPrefix(err.Error(), "parallel: ") {
-				t.Fatalf("%v, %v, want a CrashError", out, err)
-			}
-			if !strings.Contains(string(crash.Stderr), "this worker will "+test.how) {
-				t.Errorf("its standard error is %q", crash.Stderr)
-			}
-			for _, want := range append(test.want, "cannot start a worker process") {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q, want %q in it", err, want)
-				}
-			}
-			if test.how == "exit" && crash.ExitCode != 7 {
-				t.Errorf("exit code %d", crash.ExitCode)
-			}
-		})
-	}
-}
-
-// failToStart calls with workers that cannot start.
-func failToStart(t *testing.T, how string, limit time.Duration) (out []int, err error, crash *CrashError) {
-	pool := &ProcessPool{
-		Size: 2, StartTimeout: limit, Stderr: new(strings.Builder),
-		Env: []string{startEnv + "=" + how, "GORACE=atexit_sleep_ms=0"},
-	}
-	defer pool.Close()
-	out, err = Map(patient(t), count(10), double, On(pool))
-	errors.As(err, &crash)
-	return out, err, crash
-}
-
-func TestStartInAMissingDirectory(t *testing.T) {
-	checkLeaks(t)
-	pool := testPool(t, &ProcessPool{Size: 1, Dir: filepath.Join(t.TempDir(), "none")})
-	_, err := Map(t.Context(), count(1), double, On(pool))
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "cannot start a worker process") {
-		t.Errorf("error %v", err)
-	}
-	if s := pool.Stats(); s.Workers != 0 || s.Started != 0 {
-		t.Errorf("%+v", s)
-	}
 }

@@ -267,7 +267,8 @@ func (s *session) recall() {
 }
 
 // tell sends a frame without waiting for it: a worker that does not read must
-// not hold up the others' clocks.
+// not hold up the others' clocks. mu is held.
 func (s *session) tell(frame []byte) {
+	s.told = true
 	s.writes.Go(func() { _ = s.h.write(frame) })
 }

@@ -23,6 +23,7 @@ func init() {
 	Register(surroundings)
 	RegisterEach(printLines)
 	RegisterEach(printBinary)
+	Register(exit3)
 }
 
 // surroundings reports the working directory, or the variable with a name.
@@ -151,6 +152,11 @@ func TestBrokenOutputHurtsNoItem(t *testing.T) {
 	}
 }
 
+func exit3(context.Context, int) (int, error) {
+	os.Exit(3)
+	return 0, nil
+}
+
 func TestLogger(t *testing.T) {
 	checkLeaks(t)
 	var mu sync.Mutex
@@ -162,7 +168,7 @@ func TestLogger(t *testing.T) {
 	if _, err := Map(t.Context(), count(2), double, On(pool)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Map(t.Context(), []blow{{At: atRun, How: "exit 3"}}, suffer, On(pool)); err == nil {
+	if _, err := Map(t.Context(), count(1), exit3, On(pool)); err == nil {
 		t.Fatal("no error")
 	}
 	pool.Close()

@@ -197,9 +197,9 @@ func limited[T, R any](fn func(context.Context, T) (R, error), d time.Duration) 
 		return fn
 	}
 	return func(ctx context.Context, item T) (R, error) {
+		start := time.Now() // before the context's own clock starts, so that its end is late in any case
 		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()
-		start := time.Now()
 		r, err := fn(ctx, item)
 		if time.Since(start) < d {
 			return r, err

@@ -18,7 +18,7 @@ type session struct {
 	d      *dispatch
 	h      *handle
 	begun  time.Time
-	writes sync.WaitGroup // the monitor's, which must not wait for a worker
+	writes sync.WaitGroup // those that must not wait for a worker; see tell
 
 	// The sender's.
 	attached bool
@@ -37,6 +37,7 @@ type session struct {
 	bytes     int       // their encoded size
 	started   uint64    // without a page: the item that the worker said it was starting
 	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
+	told      bool      // tell has been called
 	lost      bool      // the worker has died, and its items are settled
 	broken    bool      // the worker cannot be written to
 
@@ -102,9 +103,11 @@ func (s *session) begin() bool {
 // when that comes: until then it may have to serve it again.
 func (s *session) leave() {
 	s.d.remove(s)
-	stop := s.h.guard()
-	s.writes.Wait()
-	stop()
+	if s.told {
+		stop := s.h.guard()
+		s.writes.Wait()
+		stop()
+	}
 	s.d.pool.busy.Add(-1)
 	if !s.h.detach() || s.broken {
 		if !s.used {

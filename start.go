@@ -102,7 +102,7 @@ func checkWelcome(w wire.Welcome) error {
 		}
 	}
 	if len(w.Registered) > len(ours) {
-		return fmt.Errorf("it is another build, or registers things in another order: it has in addition %q", w.Registered[len(ours)])
+		return fmt.Errorf("it is another build, or registers things in another order: it has in addition %.200q", w.Registered[len(ours)])
 	}
 	return nil
 }
