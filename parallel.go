@@ -25,20 +25,40 @@ import (
 // ended. The results are never nil; items is not written to. It panics if ctx,
 // fn or an option is nil.
 func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (R, error), opts ...Option) ([]R, error) {
-	s := begin("Map", ctx, fn == nil, opts)
+	check("Map", ctx, fn == nil)
 	out := make([]R, len(items))
-	w := &mapWork[T, R]{items, out, limited(fn, s.timeout)}
-	n, err := runSlice(ctx, &s, identify("Map", fn), w, len(items))
-	clear(out[n:])
-	return out[:n:n], err
+	id := identify("Map", fn)
+	done := 0
+	if f := costOf(id.fn); len(opts) == 0 && f.cheap(len(items)) {
+		var b brake
+		err := alone(ctx, len(items), f, &b, &done, func(s span) error {
+			return mapItems(ctx, items, out, fn, s, &done, &b)
+		})
+		if err != nil || done == len(items) {
+			return out[:done:done], itemError(ctx, done, err)
+		}
+	}
+	return mapTogether(ctx, items, out, done, fn, id, opts)
 }
 
 // ForEach calls fn on each of items, as [Map] does, where there is no result
 // but the error.
 func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) error, opts ...Option) error {
-	s := begin("ForEach", ctx, fn == nil, opts)
+	check("ForEach", ctx, fn == nil)
+	id := identify("ForEach", fn)
+	done := 0
+	if f := costOf(id.fn); len(opts) == 0 && f.cheap(len(items)) {
+		var b brake
+		err := alone(ctx, len(items), f, &b, &done, func(s span) error {
+			return eachItem(ctx, items, fn, s, &done, &b)
+		})
+		if err != nil || done == len(items) {
+			return itemError(ctx, done, err)
+		}
+	}
+	s := newSettings("ForEach", opts)
 	w := &eachWork[T]{items, limitedEach(fn, s.timeout)}
-	_, err := runSlice(ctx, &s, identify("ForEach", fn), w, len(items))
+	_, err := runSlice(ctx, &s, id, w, done, len(items))
 	return err
 }
 
@@ -58,7 +78,8 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 //
 // The result can be ranged over as often as items can.
 func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error), opts ...Option) iter.Seq2[R, error] {
-	s := begin("MapSeq", ctx, fn == nil, opts)
+	check("MapSeq", ctx, fn == nil)
+	s := newSettings("MapSeq", opts)
 	if items == nil {
 		panic("parallel: MapSeq: items is nil")
 	}
@@ -69,15 +90,25 @@ func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Co
 	}
 }
 
-// begin reads the arguments that all functions have in common.
-func begin(name string, ctx context.Context, nilFn bool, opts []Option) settings {
+// mapTogether is Map from item done on, with several calls running at once. It
+// is a function of its own so that what it needs is not paid for by calls that
+// the caller's goroutine does alone.
+func mapTogether[T, R any](ctx context.Context, items []T, out []R, done int, fn func(context.Context, T) (R, error), id identity, opts []Option) ([]R, error) {
+	s := newSettings("Map", opts)
+	w := &mapWork[T, R]{items, out, limited(fn, s.timeout)}
+	n, err := runSlice(ctx, &s, id, w, done, len(items))
+	clear(out[n:])
+	return out[:n:n], err
+}
+
+// check refuses what no function can work with.
+func check(name string, ctx context.Context, nilFn bool) {
 	if ctx == nil {
 		panic("parallel: " + name + ": ctx is nil")
 	}
 	if nilFn {
 		panic("parallel: " + name + ": fn is nil")
 	}
-	return newSettings(name, opts)
 }
 
 // identity is what tells a worker process which function to run.
@@ -95,12 +126,14 @@ func identify[F any](caller string, fn F) identity {
 	return identity{caller, *(*unsafe.Pointer)(unsafe.Pointer(&fn)), reflect.TypeFor[F]()}
 }
 
-// runSlice runs the n items of w. It returns the number of results there are.
-func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, n int) (int, error) {
+// runSlice runs the n items of w, of which done have been run already. It
+// returns the number of results there are.
+func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, done, n int) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
 	c := newCall(ctx, s, n)
+	c.next, c.onCaller = done, s.progress == nil
 	if ctx.Err() != nil {
 		c.end(context.Cause(ctx))
 		return c.outcome()
@@ -120,6 +153,7 @@ func (c *call) run(s *settings, id identity, w remoteWork) error {
 	if s.inProcesses() {
 		return c.runProcesses(s, id, w)
 	}
+	c.cost = costOf(id.fn)
 	c.runGoroutines(w)
 	return nil
 }
@@ -131,16 +165,26 @@ type mapWork[T, R any] struct {
 	fn    func(context.Context, T) (R, error)
 }
 
-func (w *mapWork[T, R]) run(ctx context.Context, c *call, s span, at *int) error {
-	for i := s.lo; i < s.hi && !c.stopped(i); i++ {
+func (w *mapWork[T, R]) run(ctx context.Context, s span, at *int, b *brake) error {
+	return mapItems(ctx, w.items, w.out, w.fn, s, at, b)
+}
+
+// mapItems is the loop of Map; see work.run.
+func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s span, at *int, b *brake) error {
+	items, out = items[:s.hi], out[:s.hi]
+	i := s.lo
+	for i < len(items) && i < len(out) {
 		*at = i
-		r, err := w.fn(ctx, w.items[i])
+		r, err := fn(ctx, items[i])
 		if err != nil {
 			return err
 		}
-		w.out[i] = r
-		*at = i + 1
+		out[i] = r
+		if i++; b.pulled(i) {
+			break
+		}
 	}
+	*at = i
 	return nil
 }
 
@@ -158,14 +202,24 @@ type eachWork[T any] struct {
 	fn    func(context.Context, T) error
 }
 
-func (w *eachWork[T]) run(ctx context.Context, c *call, s span, at *int) error {
-	for i := s.lo; i < s.hi && !c.stopped(i); i++ {
+func (w *eachWork[T]) run(ctx context.Context, s span, at *int, b *brake) error {
+	return eachItem(ctx, w.items, w.fn, s, at, b)
+}
+
+// eachItem is the loop of ForEach; see work.run.
+func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s span, at *int, b *brake) error {
+	items = items[:s.hi]
+	i := s.lo
+	for i < len(items) {
 		*at = i
-		if err := w.fn(ctx, w.items[i]); err != nil {
+		if err := fn(ctx, items[i]); err != nil {
 			return err
 		}
-		*at = i + 1
+		if i++; b.pulled(i) {
+			break
+		}
 	}
+	*at = i
 	return nil
 }
 

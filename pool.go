@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,10 +23,23 @@ const noBound = math.MaxInt64
 
 // work is the typed side of a call. The scheduler knows items by number only.
 type work interface {
-	// run calls fn on the items of s one after the other, while the call lets
-	// it, and stores the results. It keeps *at at the item that it is running,
-	// and leaves it at the first that it has not run.
-	run(ctx context.Context, c *call, s span, at *int) error
+	// run calls fn on the items of s one after the other and stores the results,
+	// until one fails or b is pulled after one. It keeps *at at the item that it
+	// is running, and leaves it at the first that it has not run.
+	run(ctx context.Context, s span, at *int, b *brake) error
+}
+
+// brake stops workers between items.
+type brake struct {
+	alert atomic.Uint32   // not zero: every worker should look up
+	ctx   context.Context // the call's; nil if it cannot end
+}
+
+// pulled reports whether to stop before item i. It looks at the context for
+// every sixteenth only, which costs more than a tiny item does; that it has ended
+// also becomes an alert, a moment later.
+func (b *brake) pulled(i int) bool {
+	return b.alert.Load() != 0 || i%16 == 0 && b.ctx != nil && b.ctx.Err() != nil
 }
 
 // call is the book of one Map, ForEach, MapSeq or Spawn: which items are
@@ -47,23 +59,34 @@ type call struct {
 	bound atomic.Int64
 
 	mu       sync.Mutex
-	changed  sync.Cond     // a claim that waits should look again
-	next     int           // the first item that was never claimed
-	avail    int           // items there are so far
-	closed   bool          // there will be no more
-	patient  bool          // claims wait for items that may be given back
-	returned []span        // given back, in index order, to be claimed first
-	open     int           // items claimed and not settled
-	skipped  []span        // items that will not be run
-	failures []*ItemError  // with keepGoing all, else the lowest at most
-	cause    error         // why the call was ended from outside
-	cost     time.Duration // what an item took lately, ×costScale; 0: not known
-	runners  map[*runner]struct{}
+	changed  sync.Cond        // a claim that waits should look again
+	next     int              // the first item that was never claimed
+	avail    int              // items there are so far
+	closed   bool             // there will be no more
+	patient  bool             // claims wait for items that may be given back
+	returned []span           // given back, in index order, to be claimed first
+	open     int              // items claimed and not settled
+	skipped  []span           // items that will not be run
+	failures []*ItemError     // with keepGoing all, else the lowest at most
+	cause    error            // why the call was ended from outside
+	itemCost time.Duration    // what an item took lately, ×costScale; 0: not known
 	hungry   int              // claims that wait for items which other workers have
 	onBound  []func()         // called, with mu held, when bound falls
 	onHungry func()           // called, with mu held, when a claim gets hungry; may be nil
 	onFail   func(*ItemError) // takes the failures instead, with mu held; may be nil
 	onStart  func(pid int)    // told when a worker process is given an item; may be nil
+
+	// The goroutines place's; see goroutines.go.
+	cost *funcCost // what is known of fn
+	ran  int       // items that have run well
+	// onCaller says that the caller's goroutine waits in runGoroutines, and may
+	// work there.
+	onCaller bool
+	brake    brake
+	runners  []runner
+	group    *errgroup.Group
+	alarm    *time.Timer // gives an alert; guarded by mu, as
+	armed    bool        // whether it is set
 
 	progressMu sync.Mutex
 	progress   func(done, total int)
@@ -78,12 +101,15 @@ func newCall(ctx context.Context, s *settings, total int) *call {
 	c := &call{
 		ctx: ctx, keepGoing: s.keepGoing, workers: s.workers(),
 		total: total, progress: s.progress,
-		runners: make(map[*runner]struct{}), onStart: s.onStart,
+		onStart: s.onStart,
 	}
 	if s.shared != nil {
 		c.ctx = context.WithValue(ctx, shareKey{}, s.shared)
 	}
 	c.changed.L = &c.mu
+	if ctx.Done() != nil {
+		c.brake.ctx = ctx
+	}
 	c.bound.Store(noBound)
 	if total >= 0 {
 		c.avail, c.closed = total, true
@@ -117,18 +143,14 @@ func (c *call) stopped(i int) bool { return int64(i) > c.bound.Load() }
 // leaves enough for the other workers. While there are none it waits for items
 // that the input may still bring, and in a patient call for those that another
 // worker may give back, as long as wait, if not nil, reports true. An empty span
-// means that there is nothing for this worker. r, if not nil, is the goroutine
-// that claims.
-func (c *call) claim(want int, r *runner, wait func() bool) (s span) {
+// means that there is nothing for this worker.
+func (c *call) claim(want int, wait func() bool) (s span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.await(wait, func() bool {
 		s = c.take(want)
 		return s.len() > 0
 	})
-	if r != nil {
-		r.chunk = s
-	}
 	return s
 }
 
@@ -184,7 +206,7 @@ func (c *call) take(want int) span {
 			c.returned = c.returned[1:]
 			continue
 		}
-		s.hi = s.lo + min(want, s.len())
+		s.hi = s.lo + min(want, (s.len()+1)/2)
 		if c.returned[0].lo = s.hi; s.hi == c.returned[0].hi {
 			c.returned = c.returned[1:]
 		}
@@ -252,18 +274,18 @@ func (c *call) learn(n int, took time.Duration) {
 		return
 	}
 	fresh := max(1, took*costScale/time.Duration(n))
-	if c.cost == 0 {
-		c.cost = fresh
+	if c.itemCost == 0 {
+		c.itemCost = fresh
 	} else {
-		c.cost = (c.cost + fresh) / 2
+		c.itemCost = (c.itemCost + fresh) / 2
 	}
 }
 
-// itemCost is what an item takes, times costScale; 0 when not known.
-func (c *call) itemCost() time.Duration {
+// costNow is what an item takes, times costScale; 0 when not known.
+func (c *call) costNow() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cost
+	return c.itemCost
 }
 
 // fail settles item i, which failed with err.
@@ -286,8 +308,8 @@ func (c *call) fail(i int, err error) {
 	}
 	if !c.keepGoing && int64(i) < c.bound.Load() {
 		c.lower(int64(i))
-		for r := range c.runners {
-			if r.chunk.lo > i {
+		for j := range c.runners {
+			if r := &c.runners[j]; r.chunk.lo > i {
 				r.cancel(e)
 			}
 		}
@@ -446,107 +468,4 @@ func (c *call) joined() error {
 	}
 	slices.SortFunc(all, func(a, b *ItemError) int { return cmp.Compare(a.Index, b.Index) })
 	return joinedError(all)
-}
-
-// runner is one goroutine that runs items in this process.
-type runner struct {
-	c      *call
-	w      work
-	group  *errgroup.Group
-	ctx    context.Context // fn's: ends when an item before this chunk fails
-	cancel context.CancelCauseFunc
-	chunk  span // the last one claimed; guarded by c.mu
-}
-
-// runGoroutines runs the call's items on c.workers goroutines and returns when
-// all are still.
-func (c *call) runGoroutines(w work) {
-	var group errgroup.Group
-	for range c.workers {
-		r := &runner{c: c, w: w, group: &group}
-		r.ctx, r.cancel = context.WithCancelCause(c.ctx)
-		c.mu.Lock()
-		c.runners[r] = struct{}{}
-		c.mu.Unlock()
-		group.Go(func() error { r.loop(span{}, 0); return nil })
-	}
-	_ = group.Wait() // the goroutines report to the book
-	for r := range c.runners {
-		r.cancel(context.Canceled)
-	}
-}
-
-// chunkTime is how long a chunk of items should take: long against the cost of
-// claiming it, short against what a worker may finish later than the others.
-const chunkTime = 5 * time.Microsecond
-
-// loop runs what is left of chunk s, then whatever it can claim. last is the
-// size of the chunk before.
-func (r *runner) loop(s span, last int) {
-	for {
-		for s.len() > 0 {
-			s = r.attempt(s)
-		}
-		last = r.chunkSize(last)
-		s = r.c.claim(last, r, nil)
-		if s.len() == 0 {
-			return
-		}
-		last = s.len()
-	}
-}
-
-// chunkSize is the number of items to claim after a chunk of last items.
-func (r *runner) chunkSize(last int) int {
-	cost := r.c.itemCost()
-	if cost == 0 {
-		return 1
-	}
-	return max(1, min(int(chunkTime*costScale/cost), 8*last))
-}
-
-// attempt runs the items of s until one fails, settles what it has run, and
-// returns the rest. A panic in fn ends here; a Goexit takes this goroutine with
-// it, and the rest goes on in a new one.
-func (r *runner) attempt(s span) (rest span) {
-	at, err := s.lo, error(nil)
-	start := time.Now()
-	returned := false
-	defer func() {
-		if !returned {
-			err = caught(recover())
-		}
-		rest = r.settle(s, at, err, time.Since(start))
-		if err == ErrGoexit && !returned {
-			r.group.Go(func() error { r.loop(rest, 1); return nil })
-		}
-	}()
-	err = r.w.run(r.ctx, r.c, s, &at)
-	returned = true
-	return
-}
-
-// settle enters into the book that the items of s before at are done and that
-// the one at at failed with err, if that is not nil. It returns what is left.
-func (r *runner) settle(s span, at int, err error, took time.Duration) span {
-	r.c.done(at-s.lo, took)
-	if err != nil {
-		r.c.fail(at, err)
-		at++
-	}
-	rest := span{at, s.hi}
-	if rest.len() > 0 && r.c.stopped(at) {
-		r.c.skip(rest)
-		return span{}
-	}
-	return rest
-}
-
-// caught turns what recover returned, in a function that did not return, into
-// an error.
-func caught(v any) error {
-	if v == nil {
-		return ErrGoexit
-	}
-	return &PanicError{Value: v, Stack: debug.Stack()}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"maps"
-	"slices"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -28,7 +28,10 @@ var errLoopLeft = errors.New("parallel: the loop over MapSeq was left")
 // loop, which takes the results. Each waits for the others on a condition of
 // its own, all under the book's mutex:
 //
-//	input --space--> live items --book.changed--> workers --ready--> loop
+//	input --space--> slots --book.changed--> workers --ready--> loop
+//
+// While nobody waits, an item costs one turn with the mutex, the input's; a
+// worker has one for each chunk, and the loop none.
 type stream[T, R any] struct {
 	c      *call
 	cancel context.CancelCauseFunc
@@ -37,33 +40,35 @@ type stream[T, R any] struct {
 
 	unordered bool
 
+	slots slots[T, R]
+	taken atomic.Int64 // items that the loop has taken
+
+	space  sync.Cond    // the input may go on, or must end
+	wakeAt atomic.Int64 // wake the input when so many have been taken; never if it does not wait
+	ready  sync.Cond    // the loop should look again
+	waits  atomic.Int64 // the item that the loop waits for; −1: it does not
+
 	// The rest is guarded by c.mu.
-	space      sync.Cond            // the input may go on, or must end
-	ready      sync.Cond            // the loop should look again
-	live       map[int]*entry[T, R] // items read and not yet taken
-	taken      int                  // items that the loop has taken
-	finished   []int                // with unordered, items ready to be taken
-	failed     *ItemError           // without KeepGoing, the lowest failure
-	still      bool                 // no worker is left
-	exhausted  bool                 // the input came to its end by itself
-	startErr   error                // why nothing was started
-	inputPanic any                  // what the input panicked with
+	finished   []int      // with unordered, items ready to be taken
+	failed     *ItemError // without KeepGoing, the lowest failure
+	still      bool       // no worker is left
+	exhausted  bool       // the input came to its end by itself
+	startErr   error      // why nothing was started
+	inputPanic any        // what the input panicked with
 }
 
-// entry is one item on its way.
-type entry[T, R any] struct {
-	item   T
-	result R
-	err    error
-	done   bool
-}
+// never is a number of items that is not reached.
+const never = math.MaxInt64
 
 func newStream[T, R any](ctx context.Context, s *settings, items iter.Seq[T], fn func(context.Context, T) (R, error)) *stream[T, R] {
 	ctx, cancel := context.WithCancelCause(ctx)
 	st := &stream[T, R]{
 		c: newCall(ctx, s, -1), cancel: cancel, items: items, fn: fn,
-		unordered: s.unordered, live: make(map[int]*entry[T, R]),
+		unordered: s.unordered,
 	}
+	st.slots.init(&st.c.mu, s.unordered, aheadFast*st.c.workers)
+	st.wakeAt.Store(never)
+	st.waits.Store(-1)
 	st.space.L, st.ready.L = &st.c.mu, &st.c.mu
 	st.c.onFail = st.fail
 	st.c.onBound = append(st.c.onBound, st.space.Broadcast, st.ready.Broadcast)
@@ -92,11 +97,11 @@ func (st *stream[T, R]) loop(s *settings, id identity, yield func(R, error) bool
 	parties.Go(func() { st.work(s, id) })
 	parties.Go(st.read)
 	for {
-		e, ok := st.take()
+		r, err, ok := st.take()
 		if !ok {
 			break
 		}
-		if !yield(e.result, e.err) || e.err != nil && !st.c.keepGoing {
+		if !yield(r, err) || err != nil && !st.c.keepGoing {
 			return
 		}
 	}
@@ -133,8 +138,8 @@ func (st *stream[T, R]) work(s *settings, id identity) {
 // settleUnrun gives every item that was read and did not run its error. c.mu is
 // held.
 func (st *stream[T, R]) settleUnrun() {
-	for _, i := range slices.Sorted(maps.Keys(st.live)) {
-		if e := st.live[i]; !e.done {
+	for i := range st.slots.all(int(st.taken.Load()), st.c.avail) {
+		if e := st.slots.atLocked(i); !e.done.Load() {
 			e.err = &ItemError{Index: i, Err: st.c.endCause()}
 			st.finish(i, e)
 		}
@@ -173,7 +178,7 @@ func (st *stream[T, R]) read() {
 func (st *stream[T, R]) push(item T) {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	st.live[st.c.avail] = &entry[T, R]{item: item}
+	st.slots.add(st.c.avail).item = item
 	st.c.avail++
 	st.c.changed.Signal()
 }
@@ -185,51 +190,84 @@ func (st *stream[T, R]) waitForSpace() bool {
 	defer st.c.mu.Unlock()
 	for !st.c.stopped(st.c.avail) {
 		ahead := aheadSlow
-		if cost := st.c.cost; cost > 0 && cost < fastItem*costScale {
+		if cost := st.c.itemCost; cost > 0 && cost < fastItem*costScale {
 			ahead = aheadFast
 		}
-		if st.c.avail-st.taken < ahead*st.c.workers {
+		ahead *= st.c.workers
+		if st.c.avail-int(st.taken.Load()) < ahead {
 			return true
 		}
-		st.space.Wait()
+		// To be woken for each item would cost more than the item. But what is
+		// taken from now on must be seen.
+		st.wakeAt.Store(int64(st.c.avail - ahead/2))
+		if st.taken.Load() < st.wakeAt.Load() {
+			st.space.Wait()
+		}
 	}
 	return false
 }
 
-// take waits for the next item whose turn has come. It returns false when
+// take waits for the next pair whose turn has come. It returns false when
 // nothing more will be ready.
-func (st *stream[T, R]) take() (*entry[T, R], bool) {
+func (st *stream[T, R]) take() (r R, err error, ok bool) {
+	var e *entry[T, R]
+	if st.unordered {
+		e = st.takeAny()
+	} else {
+		e = st.takeNext()
+	}
+	if e == nil {
+		return r, nil, false
+	}
+	r, err = e.result, e.err
+	st.slots.free(e)
+	if taken := st.taken.Add(1); taken >= st.wakeAt.Load() {
+		st.c.mu.Lock()
+		st.wakeAt.Store(never)
+		st.space.Signal()
+		st.c.mu.Unlock()
+	}
+	return r, err, true
+}
+
+// takeNext waits for the item after those that have been taken; nil is none.
+func (st *stream[T, R]) takeNext() *entry[T, R] {
+	next := int(st.taken.Load())
+	if e := st.slots.at(next); e != nil && e.done.Load() {
+		return e
+	}
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
+	st.waits.Store(int64(next)) // before looking again: whoever finishes it now sees it
+	defer st.waits.Store(-1)
 	for {
-		if i, ok := st.front(); ok {
-			e := st.live[i]
-			delete(st.live, i)
-			st.taken++
-			st.space.Signal()
-			return e, true
+		if e := st.slots.atLocked(next); e != nil && e.done.Load() {
+			return e
 		}
 		if st.still {
-			return nil, false
+			return nil
 		}
 		st.ready.Wait()
 	}
 }
 
-// front returns the item whose turn has come, if it is finished. c.mu is held.
-func (st *stream[T, R]) front() (int, bool) {
-	if !st.unordered {
-		e := st.live[st.taken]
-		return st.taken, e != nil && e.done
-	}
-	for len(st.finished) > 0 {
-		i := st.finished[0]
-		st.finished = st.finished[1:]
-		if st.failed == nil || i < st.failed.Index {
-			return i, true
+// takeAny waits for an item that is finished; nil is none.
+func (st *stream[T, R]) takeAny() *entry[T, R] {
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	for {
+		for len(st.finished) > 0 {
+			i := st.finished[0]
+			st.finished = st.finished[1:]
+			if st.failed == nil || i < st.failed.Index {
+				return st.slots.remove(i)
+			}
 		}
+		if st.still {
+			return nil
+		}
+		st.ready.Wait()
 	}
-	return 0, false
 }
 
 // last returns the error to end the loop with, when no item is left to take:
@@ -244,10 +282,10 @@ func (st *stream[T, R]) last() error {
 		return nil // the panic will say it
 	case st.failed != nil:
 		return st.failed
-	case st.exhausted && st.taken == st.c.avail:
+	case st.exhausted && int(st.taken.Load()) == st.c.avail:
 		return nil
 	default:
-		return st.c.ended(st.taken)
+		return st.c.ended(int(st.taken.Load()))
 	}
 }
 
@@ -260,40 +298,61 @@ func (st *stream[T, R]) fail(failure *ItemError) {
 		}
 		return
 	}
-	e := st.live[i]
+	e := st.slots.atLocked(i)
 	e.err = failure
 	st.finish(i, e)
 }
 
 // finish makes entry e of item i ready for the loop. c.mu is held.
 func (st *stream[T, R]) finish(i int, e *entry[T, R]) {
-	e.done = true
+	e.done.Store(true)
 	if st.unordered {
 		st.finished = append(st.finished, i)
-		st.ready.Signal()
-	} else if i == st.taken {
+	}
+	st.ready.Signal()
+}
+
+// put stores a result and makes its entry ready for the loop. Once done is set,
+// the entry is the loop's and may be another item's.
+func (st *stream[T, R]) put(i int, e *entry[T, R], r R) {
+	e.result = r
+	if !st.unordered {
+		e.done.Store(true)
+		if st.waits.Load() != int64(i) {
+			return
+		}
+	}
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	if st.unordered {
+		st.finish(i, e)
+	} else {
 		st.ready.Signal()
 	}
 }
 
 // The methods below are the stream's work, as the workers see it.
 
-func (st *stream[T, R]) run(ctx context.Context, c *call, s span, at *int) error {
-	for i := s.lo; i < s.hi && !c.stopped(i); i++ {
+func (st *stream[T, R]) run(ctx context.Context, s span, at *int, b *brake) error {
+	i := s.lo
+	for i < s.hi {
 		*at = i
-		e := st.entry(i)
+		e := st.slots.at(i)
 		r, err := st.fn(ctx, e.item)
 		if err != nil {
 			return err
 		}
 		st.put(i, e, r)
-		*at = i + 1
+		if i++; b.pulled(i) {
+			break
+		}
 	}
+	*at = i
 	return nil
 }
 
 func (st *stream[T, R]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error) {
-	return in.Append(dst, unsafe.Pointer(&st.entry(i).item), limit)
+	return in.Append(dst, unsafe.Pointer(&st.slots.at(i).item), limit)
 }
 
 func (st *stream[T, R]) decode(src []byte, i int, out *codec.Plan) error {
@@ -301,19 +360,6 @@ func (st *stream[T, R]) decode(src []byte, i int, out *codec.Plan) error {
 	if err := decodeInto(&r, src, out); err != nil {
 		return err
 	}
-	st.put(i, st.entry(i), r)
+	st.put(i, st.slots.at(i), r)
 	return nil
-}
-
-func (st *stream[T, R]) entry(i int) *entry[T, R] {
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
-	return st.live[i]
-}
-
-func (st *stream[T, R]) put(i int, e *entry[T, R], r R) {
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
-	e.result = r
-	st.finish(i, e)
 }

@@ -126,7 +126,7 @@ func (s *session) send() {
 		if n == 0 {
 			return
 		}
-		claimed := s.d.c.claim(n, nil, func() bool { return idle && s.h.alive() && !s.d.pool.wanted() })
+		claimed := s.d.c.claim(n, func() bool { return idle && s.h.alive() && !s.d.pool.wanted() })
 		switch {
 		case claimed.len() > 0:
 			batch = claimed.len()
@@ -176,7 +176,7 @@ func (s *session) waitForRoom(last int) (size int, idle bool) {
 
 // batchSize is the number of items that take about batchTime.
 func (s *session) batchSize(last int) int {
-	cost := s.d.c.itemCost()
+	cost := s.d.c.costNow()
 	if cost == 0 {
 		return 1
 	}

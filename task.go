@@ -19,7 +19,8 @@ type Task[R any] struct {
 // Everything that holds for an item of [Map] holds for the task. Spawn panics
 // if ctx, fn or an option is nil.
 func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), arg T, opts ...Option) *Task[R] {
-	s := begin("Spawn", ctx, fn == nil, opts)
+	check("Spawn", ctx, fn == nil)
+	s := newSettings("Spawn", opts)
 	if s.processes > 0 {
 		s.processes = 1 // one item needs no more
 	}
@@ -34,7 +35,7 @@ func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error)
 				t.err = caught(v)
 			}
 		}()
-		_, err := runSlice(ctx, &s, identify("Spawn", fn), w, 1)
+		_, err := runSlice(ctx, &s, identify("Spawn", fn), w, 0, 1)
 		t.err = taskError(err)
 		if t.err == nil {
 			t.result = out[0]

@@ -1,0 +1,317 @@
+package parallel
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The goroutines place: how the items of a book are run in this process.
+
+const (
+	// aloneTime is the most work, by what is known of the function, that is done
+	// by the caller alone. A helper costs the caller 4 to 18 µs to call when a
+	// processor is idle, and 33 to 54 µs pass before it has arrived.
+	aloneTime = 50 * time.Microsecond
+
+	// chunkTime is how long a chunk of items should take: long against the cost
+	// of claiming it (about 100 ns), short against what a worker may finish later
+	// than the others.
+	chunkTime = 20 * time.Microsecond
+
+	// longChunk is how long a worker may have nothing to do while others do. Then
+	// a chunk takes much longer than it should, and the rest of it is given away.
+	longChunk = 4 * chunkTime
+)
+
+// cheap reports whether n items of the function are best run by the caller alone.
+func (f *funcCost) cheap(n int) bool {
+	cost := f.cost.Load()
+	return cost > 0 && f.trusted() && int64(n) <= int64(aloneTime)*costScale/cost
+}
+
+// itemError is the error of a call that ended with err at item i; nil if err is.
+func itemError(ctx context.Context, i int, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = addCause(err, context.Cause(ctx))
+	}
+	return &ItemError{Index: i, Err: err}
+}
+
+// alone runs a call of n cheap items as a plain loop, on the caller's goroutine,
+// with run, which is like work.run. It looks at the clock after the first item
+// and then in longer and longer steps, and gives up when the items turn out not
+// to be cheap. It returns the failure of item *at, if that is why it ended; run
+// keeps *at, which is a pointer so that it costs no allocation.
+func alone(ctx context.Context, n int, f *funcCost, b *brake, at *int, run func(s span) error) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			v := recover()
+			if v == nil {
+				f.wild.Store(true) // too late for this caller, who is leaving
+			}
+			err = caught(v)
+		}
+	}()
+	if ctx.Done() != nil {
+		b.ctx = ctx
+	}
+	begin, step := clock(), 1
+	for n > 0 && ctx.Err() == nil {
+		err = run(span{*at, min(n, *at+step)})
+		if err != nil || *at == n {
+			break
+		}
+		if took := clock() - begin; took > aloneTime {
+			f.learn(*at, took*costScale/time.Duration(*at))
+			break
+		}
+		step = max(16, 4**at)
+	}
+	returned = true
+	return err
+}
+
+// runner is one worker of this process: a goroutine, or the caller's own.
+type runner struct {
+	c      *call
+	w      work
+	number int
+	ctx    context.Context // fn's: ends when an item before this chunk fails
+	cancel context.CancelCauseFunc
+	chunk  span          // the last one claimed; written with c.mu held
+	since  time.Duration // when its first item that is not settled was begun
+	ran    int           // items that are done and not settled
+	at     int           // work.run's
+}
+
+// runGoroutines runs the call's items on c.workers goroutines and returns when
+// all are still. If the function is trusted, the caller's goroutine is one of
+// them: it has begun long before another arrives.
+func (c *call) runGoroutines(w work) {
+	var group errgroup.Group
+	c.mu.Lock()
+	c.group, c.patient, c.onHungry = &group, true, c.armAlert
+	c.onBound = append(c.onBound, func() { c.brake.alert.Store(1) })
+	c.runners = make([]runner, c.workers)
+	for i := range c.runners {
+		c.runners[i] = runner{c: c, w: w, number: i}
+	}
+	c.mu.Unlock()
+	if c.onCaller && c.cost.trusted() {
+		c.runners[0].begin()
+	} else {
+		group.Go(func() error { c.runners[0].begin(); return nil })
+	}
+	_ = group.Wait() // the goroutines report to the book
+	c.disarm()
+	c.cost.learn(c.ran, c.itemCost)
+	for i := range c.runners {
+		if cancel := c.runners[i].cancel; cancel != nil {
+			cancel(context.Canceled)
+		}
+	}
+}
+
+// begin calls two more runners, so that they come in a tree and not one after
+// the other, and goes to work. Two, since the go statement puts a goroutine where
+// other processors do not look for a while, until the next one pushes it out.
+func (r *runner) begin() {
+	for child := 2*r.number + 1; child <= 2*r.number+2 && child < len(r.c.runners); child++ {
+		if !r.c.promising() {
+			break
+		}
+		helper := &r.c.runners[child]
+		r.c.group.Go(func() error { helper.begin(); return nil })
+	}
+	r.ctx, r.cancel = context.WithCancelCause(r.c.ctx)
+	r.loop(span{})
+}
+
+// promising reports whether there is something for another worker to do, or may
+// be.
+func (c *call) promising() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closed || c.leftLocked() > 0
+}
+
+// loop runs what is left of chunk s, then whatever it can claim.
+func (r *runner) loop(s span) {
+	r.since = clock()
+	for {
+		for s.len() > 0 {
+			s = r.attempt(s)
+		}
+		if s = r.turn(); s.len() == 0 {
+			return
+		}
+	}
+}
+
+// turn settles what has been run and claims the next chunk.
+func (r *runner) turn() span {
+	c := r.c
+	if c.progress != nil {
+		r.report()
+	}
+	now := clock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.settle(now)
+	size := 1
+	if c.itemCost > 0 {
+		size = max(1, min(int(chunkTime*costScale/c.itemCost), 8*r.chunk.len()))
+	}
+	if r.chunk = c.take(size); r.chunk.len() == 0 {
+		c.await(nil, func() bool {
+			r.chunk = c.take(1)
+			return r.chunk.len() > 0
+		})
+		r.since = clock()
+	}
+	return r.chunk
+}
+
+// settle settles what has been run until now. c.mu is held.
+func (r *runner) settle(now time.Duration) {
+	r.c.settle(r.ran)
+	r.c.ran += r.ran
+	r.c.learn(r.ran, now-r.since)
+	r.ran, r.since = 0, now
+}
+
+// report tells progress of what has been run, before it is settled, since the
+// call may return then. It is settled even if the callback calls Goexit, which
+// ends this worker.
+func (r *runner) report() {
+	returned := false
+	defer func() {
+		if !returned {
+			r.c.mu.Lock()
+			defer r.c.mu.Unlock()
+			r.settle(clock())
+		}
+	}()
+	r.c.report(r.ran)
+	returned = true
+}
+
+// attempt runs the items of s until one fails or an alert has been given, and
+// returns what is left to run of it. A panic in fn ends here; a Goexit takes this
+// goroutine with it, and the rest goes on in a new one.
+func (r *runner) attempt(s span) (rest span) {
+	r.at = s.lo
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		err := caught(recover())
+		rest = r.note(s, err)
+		if err == ErrGoexit {
+			r.c.cost.wild.Store(true)
+			r.goOn(rest)
+		}
+	}()
+	err := r.w.run(r.ctx, s, &r.at, &r.c.brake)
+	returned = true
+	return r.note(s, err)
+}
+
+// goOn runs what is left of chunk s, and then more, in a new goroutine.
+func (r *runner) goOn(s span) {
+	r.c.group.Go(func() error { r.loop(s); return nil })
+}
+
+// note takes in that the items of s before r.at have been run, and that the one
+// there failed with err, if that is not nil. It returns what this runner is to
+// run of the rest.
+func (r *runner) note(s span, err error) span {
+	at := r.at
+	r.ran += at - s.lo
+	if err != nil {
+		r.c.fail(at, err)
+		at++
+	}
+	rest := span{at, s.hi}
+	if rest.len() > 0 && r.c.ctx.Err() != nil {
+		r.c.end(context.Cause(r.c.ctx)) // the watcher may not have noticed yet
+	}
+	switch {
+	case rest.len() == 0 || r.c.brake.alert.Load() == 0:
+		return rest
+	case r.c.stopped(at):
+		r.c.skip(rest)
+		return span{}
+	case r.c.fed():
+		return rest
+	default:
+		r.c.giveBack(rest)
+		return span{}
+	}
+}
+
+// armAlert sees to it that an alert is given if workers that have nothing to do
+// get nothing for a while: then somebody is at a chunk that takes much longer
+// than it should. mu is held.
+func (c *call) armAlert() {
+	if c.armed {
+		return
+	}
+	c.armed = true
+	if c.alarm == nil {
+		c.alarm = time.AfterFunc(longChunk, c.alarmed)
+	} else {
+		c.alarm.Reset(longChunk)
+	}
+}
+
+func (c *call) alarmed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = false
+	if c.hungry > 0 {
+		c.brake.alert.Store(1)
+		c.armAlert()
+	}
+	c.changed.Broadcast()
+}
+
+// disarm ends what armAlert began.
+func (c *call) disarm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.armed && !c.alarm.Stop() {
+		c.changed.Wait() // it is just going off
+	}
+}
+
+// fed takes back an alert that nobody needs: it reports whether every worker has
+// something to do and the call may go on.
+func (c *call) fed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hungry > 0 {
+		return false
+	}
+	if c.bound.Load() == noBound {
+		c.brake.alert.Store(0)
+	}
+	return true
+}
+
+// caught turns what recover returned, in a function that did not return, into
+// an error.
+func caught(v any) error {
+	if v == nil {
+		return ErrGoexit
+	}
+	return &PanicError{Value: v, Stack: debug.Stack()}
+}
