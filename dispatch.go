@@ -95,7 +95,7 @@ func (c *call) runProcesses(s *settings, id identity, w remoteWork) error {
 		d.shared = true
 	}
 	if err := d.pool.enter(d); err != nil {
-		return fmt.Errorf("parallel: %s: %w", id.caller, err)
+		return explain(err, "%s", id.caller)
 	}
 	defer d.pool.leave(d)
 	d.run()
@@ -262,7 +262,7 @@ func (d *dispatch) stillborn(h *handle) {
 	enough := d.deaths > maxFruitless
 	d.countMu.Unlock()
 	if enough {
-		d.c.end(fmt.Errorf("parallel: worker processes die before they can be given an item: %w", h.crash()))
+		d.c.end(explain(h.crash(), "worker processes die before they can be given an item"))
 	}
 }
 

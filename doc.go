@@ -42,7 +42,10 @@
 // Inside an *ItemError is the error that fn returned, or one of these:
 //
 //   - [*PanicError], if fn panicked, and [ErrGoexit], if it called
-//     runtime.Goexit. The program goes on.
+//     runtime.Goexit. The program goes on. (There is one exception: a function
+//     of which a thousand items and more have come to an end may be run by the
+//     caller's own goroutine from then on. If it calls Goexit there, the caller
+//     ends as it would in a loop, and the function is not run there again.)
 //   - [*CrashError], if the worker process died. Only the item that it was
 //     running has failed. Items that it had finished keep their results, and
 //     those that it had not started go to another worker. No item runs twice,

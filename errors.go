@@ -29,7 +29,7 @@ var (
 	ErrMemoryLimit = errors.New("parallel: memory limit exceeded")
 
 	// ErrGoexit is the error of an item whose fn called [runtime.Goexit], as
-	// t.FailNow does.
+	// t.FailNow does. See the package comment for an exception.
 	ErrGoexit = errors.New("parallel: fn called runtime.Goexit")
 )
 
@@ -143,6 +143,22 @@ func unprefixed(err error) string {
 		return "<nil>"
 	}
 	return strings.TrimPrefix(err.Error(), errPrefix)
+}
+
+// explained is an error with what we have to say about it: of our prefixes, one
+// is enough.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return errPrefix + e.text + ": " + unprefixed(e.err) }
+
+func (e *explained) Unwrap() error { return e.err }
+
+// explain returns err behind a text.
+func explain(err error, format string, args ...any) error {
+	return &explained{fmt.Sprintf(format, args...), err}
 }
 
 // endedError is the error of a call that stopped short because its context

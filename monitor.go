@@ -3,6 +3,7 @@ package parallel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -239,7 +240,7 @@ func (s *session) lookMemory(again func(time.Duration)) {
 	if !s.alone() {
 		again(lookMin)
 	} else if s.watch.overMem++; s.watch.overMem > 1 {
-		s.h.kill(ErrMemoryLimit)
+		s.h.kill(fmt.Errorf("%w (%d bytes resident, MaxMemoryBytes is %d)", ErrMemoryLimit, size, limit))
 	}
 }
 

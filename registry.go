@@ -191,16 +191,16 @@ func lookup(id identity) (*function, error) {
 	registry.mu.Unlock()
 	name := functionName(id.fn)
 	if f == nil {
-		return nil, fmt.Errorf("parallel: %s: %s cannot run in a worker process: %s: %w",
-			id.caller, name, registrationAdvice(name, id), ErrNotRegistered)
+		return nil, explain(ErrNotRegistered, "%s: %s cannot run in a worker process: %s",
+			id.caller, name, registrationAdvice(name, id))
 	}
 	if !initialized.Load() {
-		return nil, fmt.Errorf("parallel: %s: to run %s in worker processes, make parallel.Init() "+
-			"the first statement of main (in tests: of TestMain): %w", id.caller, name, ErrNotInitialized)
+		return nil, explain(ErrNotInitialized, "%s: to run %s in worker processes, make parallel.Init() "+
+			"the first statement of main (in tests: of TestMain)", id.caller, name)
 	}
 	if f.late {
-		return nil, fmt.Errorf("parallel: %s: %s was registered after Init, so that worker processes do not know it: "+
-			"register it in an init function: %w", id.caller, name, ErrNotRegistered)
+		return nil, explain(ErrNotRegistered, "%s: %s was registered after Init, so that worker processes do not know it: "+
+			"register it in an init function", id.caller, name)
 	}
 	return f, nil
 }

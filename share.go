@@ -54,7 +54,7 @@ func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
 	}
 	data, err := plan.Append(nil, unsafe.Pointer(&b.value), limit)
 	if err != nil {
-		return "", nil, fmt.Errorf("parallel: Share: %w", err)
+		return "", nil, explain(encodeError("shared value", err), "Share")
 	}
 	return shareType(typ, plan), data, nil
 }

@@ -25,7 +25,7 @@ func (p *poolCore) start(ctx context.Context, quit <-chan struct{}) (*handle, er
 	h, err := p.launch()
 	if err != nil {
 		p.buried(nil)
-		return nil, fmt.Errorf("parallel: cannot start a worker process: %w", err)
+		return nil, explain(err, "cannot start a worker process")
 	}
 	p.started.Add(1)
 	timeout := time.NewTimer(p.config.StartTimeout)
@@ -86,7 +86,7 @@ func (h *handle) startError(reason error) error {
 	if e.Err == nil {
 		e.Err = reason
 	}
-	return fmt.Errorf("parallel: cannot start a worker process: %w", e)
+	return explain(e, "cannot start a worker process")
 }
 
 // checkWelcome compares what the worker knows with what we know.
@@ -156,6 +156,11 @@ func closeAll(files []*os.File) {
 
 // launch starts the process and the goroutines that serve it.
 func (p *poolCore) launch() (_ *handle, err error) {
+	if dir := p.config.Dir; dir != "" {
+		if _, err := os.Stat(dir); err != nil { // exec would blame the executable
+			return nil, fmt.Errorf("ProcessPool.Dir: %w", err)
+		}
+	}
 	var files plumbing
 	defer func() {
 		closeAll(files.theirs) // the child has its own by now

@@ -1,0 +1,60 @@
+package compare
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+)
+
+// inPython makes a processPeer's open of one of Python's pools. testdata/pools.py
+// keeps the pool and the items; it maps them whenever it is sent a line, and
+// answers with a line. What that adds to a call is far below its tens of
+// milliseconds.
+func inPython(kind string) func(testing.TB, int, cost, int) func() error {
+	return func(tb testing.TB, workers int, c cost, n int) func() error {
+		tb.Helper()
+		python, err := exec.LookPath("python3")
+		if err != nil {
+			tb.Skip("there is no python3 here")
+		}
+		cmd := exec.Command(python, "testdata/pools.py", kind, strconv.Itoa(workers),
+			strconv.FormatInt(c.item.Nanoseconds(), 10), strconv.Itoa(n))
+		cmd.Stderr = os.Stderr
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() {
+			in.Close() // the end of its input ends it
+			if err := cmd.Wait(); err != nil {
+				tb.Errorf("python3: %v", err)
+			}
+		})
+		answers := bufio.NewScanner(out)
+		answer := func(want string) error {
+			if !answers.Scan() || answers.Text() != want {
+				return fmt.Errorf("python3 answered %q, %v; want %q", answers.Text(), answers.Err(), want)
+			}
+			return nil
+		}
+		if err := answer("ready"); err != nil {
+			tb.Fatal(err)
+		}
+		return func() error {
+			if _, err := fmt.Fprintln(in, "map"); err != nil {
+				return err
+			}
+			return answer("done")
+		}
+	}
+}
