@@ -20,19 +20,30 @@ type funcCost struct {
 	wild  atomic.Bool  // one did not
 }
 
-// costs is a cache by hash of the code pointer. A function that falls on the
-// place of another takes it, and the other is learned anew.
-var costs [256]atomic.Pointer[funcCost]
+// costs is a cache by hash of the code pointer: a function is in one of the
+// costWays places from its hash on. Where these are taken it takes the first, and
+// the function that was there is learned anew.
+var costs [1024 + costWays]atomic.Pointer[funcCost]
+
+const costWays = 4
 
 // costOf returns what is known of fn, whose function value holds ptr.
 func costOf(ptr unsafe.Pointer) *funcCost {
 	code := *(*uintptr)(ptr)
-	place := &costs[uint64(code)*0x9E3779B97F4A7C15>>56]
-	if f := place.Load(); f != nil && f.code == code {
-		return f
+	hash := uint64(code) * 0x9E3779B97F4A7C15 >> 54
+	ways := costs[hash : hash+costWays]
+	for i := range ways {
+		if f := ways[i].Load(); f != nil && f.code == code {
+			return f
+		}
 	}
 	f := &funcCost{code: code}
-	place.Store(f)
+	for i := range ways {
+		if ways[i].CompareAndSwap(nil, f) {
+			return f
+		}
+	}
+	ways[0].Store(f)
 	return f
 }
 

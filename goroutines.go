@@ -72,7 +72,7 @@ func alone(ctx context.Context, n int, f *funcCost, b *brake, at *int, run func(
 			f.learn(*at, took*costScale/time.Duration(*at))
 			break
 		}
-		step = max(16, 4**at)
+		step = max(16, 4*(*at))
 	}
 	returned = true
 	return err
@@ -260,9 +260,10 @@ func (r *runner) note(s span, err error) span {
 
 // armAlert sees to it that an alert is given if workers that have nothing to do
 // get nothing for a while: then somebody is at a chunk that takes much longer
-// than it should. mu is held.
+// than it should. An alert that has been given stands until nobody is hungry. mu
+// is held.
 func (c *call) armAlert() {
-	if c.armed {
+	if c.armed || c.brake.alert.Load() != 0 {
 		return
 	}
 	c.armed = true
@@ -279,9 +280,8 @@ func (c *call) alarmed() {
 	c.armed = false
 	if c.hungry > 0 {
 		c.brake.alert.Store(1)
-		c.armAlert()
 	}
-	c.changed.Broadcast()
+	c.changed.Broadcast() // for disarm
 }
 
 // disarm ends what armAlert began.

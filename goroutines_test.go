@@ -101,6 +101,7 @@ func TestContextEndedByAnItem(t *testing.T) {
 // TestAloneGivesUpOnSlowItems has a function that was cheap wait until another
 // worker is at an item.
 func TestAloneGivesUpOnSlowItems(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // two workers by default
 	var slow atomic.Bool
 	var running atomic.Int32
 	fn := func(_ context.Context, x int) (int, error) {

@@ -121,7 +121,11 @@ func TestDeadParentLeavesNoWorker(t *testing.T) {
 			}
 			took := time.Since(killed)
 			t.Logf("%d processes were gone after %v", len(pids), took)
-			if took > 100*time.Millisecond {
+			limit := 100 * time.Millisecond
+			if raceEnabled {
+				limit *= 5 // the kernel takes its time to clear away the memory of such processes
+			}
+			if took > limit {
 				t.Errorf("it took %v until all were gone", took)
 			}
 		})

@@ -134,8 +134,8 @@ func Unordered() Option {
 // number of finished items and the number of all; the latter is -1 for MapSeq,
 // which cannot know. There are never two calls of f at once within a call, and
 // done grows by one from each to the next. f runs on the goroutines that do
-// the work, so it should be brief. A panic in f ends the call and goes on in
-// the caller.
+// the work, so it should be brief, and must not wait for another call on the
+// same [ProcessPool]. A panic in f ends the call and goes on in the caller.
 func OnProgress(f func(done, total int)) Option {
 	if f == nil {
 		panic("parallel: OnProgress(nil): the function is nil")

@@ -83,8 +83,12 @@ func openStatic(_ testing.TB, workers int) mapper {
 }
 
 func openParallel(_ testing.TB, workers int) mapper {
+	var opts []parallel.Option // none is as many goroutines as there are processors
+	if workers != runtime.GOMAXPROCS(0) {
+		opts = append(opts, parallel.Goroutines(workers))
+	}
 	return func(ctx context.Context, items []int, fn itemFunc) ([]int, error) {
-		return parallel.Map(ctx, items, fn, parallel.Goroutines(workers))
+		return parallel.Map(ctx, items, fn, opts...)
 	}
 }
 
