@@ -171,20 +171,27 @@ func (w *mapWork[T, R]) run(ctx context.Context, s span, at *int, b *brake) erro
 
 // mapItems is the loop of Map; see work.run.
 func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s span, at *int, b *brake) error {
-	items, out = items[:s.hi], out[:s.hi]
-	i := s.lo
-	for i < len(items) && i < len(out) {
-		*at = i
-		r, err := fn(ctx, items[i])
-		if err != nil {
-			return err
+	for i := s.lo; i < s.hi; {
+		begin := i
+		items, out := items[begin:min(s.hi, begin+brakeEvery)], out[begin:s.hi]
+		for j, item := range items {
+			*at = begin + j
+			r, err := fn(ctx, item)
+			if err != nil {
+				return err
+			}
+			out[j] = r
+			if b.alert.Load() != 0 {
+				items = items[:j+1]
+				break
+			}
 		}
-		out[i] = r
-		if i++; b.pulled(i) {
+		i += len(items)
+		*at = i
+		if b.pulled() {
 			break
 		}
 	}
-	*at = i
 	return nil
 }
 
@@ -208,18 +215,19 @@ func (w *eachWork[T]) run(ctx context.Context, s span, at *int, b *brake) error 
 
 // eachItem is the loop of ForEach; see work.run.
 func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s span, at *int, b *brake) error {
-	items = items[:s.hi]
-	i := s.lo
-	for i < len(items) {
-		*at = i
-		if err := fn(ctx, items[i]); err != nil {
-			return err
+	for i := s.lo; i < s.hi; {
+		begin := i
+		for ; i < min(s.hi, begin+brakeEvery) && b.alert.Load() == 0 || i == s.lo; i++ {
+			*at = i
+			if err := fn(ctx, items[i]); err != nil {
+				return err
+			}
 		}
-		if i++; b.pulled(i) {
+		*at = i
+		if b.pulled() {
 			break
 		}
 	}
-	*at = i
 	return nil
 }
 

@@ -35,12 +35,16 @@ type brake struct {
 	ctx   context.Context // the call's; nil if it cannot end
 }
 
-// pulled reports whether to stop before item i. It looks at the context for
-// every sixteenth only, which costs more than a tiny item does; that it has ended
-// also becomes an alert, a moment later.
-func (b *brake) pulled(i int) bool {
-	return b.alert.Load() != 0 || i%16 == 0 && b.ctx != nil && b.ctx.Err() != nil
+// pulled reports whether to stop. Looking at the context costs more than a tiny
+// item does, so a loop over items asks after each brakeEvery items, and looks at
+// the alert alone in between: that the context has ended becomes an alert too, a
+// moment later.
+func (b *brake) pulled() bool {
+	return b.alert.Load() != 0 || b.ctx != nil && b.ctx.Err() != nil
 }
+
+// brakeEvery is how many items a loop may run before it looks at the context.
+const brakeEvery = 16
 
 // call is the book of one Map, ForEach, MapSeq or Spawn: which items are
 // claimed, which are settled, which failed, and how far the call may still go.

@@ -343,7 +343,7 @@ func (st *stream[T, R]) run(ctx context.Context, s span, at *int, b *brake) erro
 			return err
 		}
 		st.put(i, e, r)
-		if i++; b.pulled(i) {
+		if i++; b.pulled() {
 			break
 		}
 	}
