@@ -89,10 +89,11 @@ func (c *call) runProcesses(s *settings, id identity, w remoteWork) error {
 	}
 	d.maxBytes = int(d.pool.config.MaxMessageBytes)
 	if v, ok := c.ctx.Value(shareKey{}).(sharedValue); ok {
-		if d.shareType, d.share, err = v.encode(d.maxBytes); err != nil {
-			return err
+		d.shareType, d.share, err = v.encode(d.maxBytes)
+		if err != nil && s.shared != nil {
+			return err // what came along with the context may stay behind
 		}
-		d.shared = true
+		d.shared = err == nil
 	}
 	if err := d.pool.enter(d); err != nil {
 		return explain(err, "%s", id.caller)

@@ -129,7 +129,7 @@ type RemoteError struct {
 	Message string
 }
 
-// Error returns the message.
+// Error returns the message, behind this package's prefix.
 func (e *RemoteError) Error() string {
 	if strings.HasPrefix(e.Message, errPrefix) {
 		return e.Message
@@ -195,10 +195,16 @@ func (e *withCause) Unwrap() []error { return []error{e.err, e.cause} }
 
 // addCause returns err with cause in it, once.
 func addCause(err, cause error) error {
-	if cause == nil || errors.Is(err, cause) {
+	if cause == nil || isError(err, cause) {
 		return err
 	}
 	return &withCause{err, cause}
+}
+
+// isError is errors.Is, which calls methods of the user's, whatever they do.
+func isError(err, target error) (is bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, target)
 }
 
 // timeoutError is the error of an item that exceeded its ItemTimeout.

@@ -72,19 +72,20 @@ func alone(ctx context.Context, n int, f *funcCost, b *brake, at *int, run func(
 			f.learn(*at, took*costScale/time.Duration(*at))
 			break
 		}
-		step = max(16, 4*(*at))
+		step = max(8, 2*(*at))
 	}
 	returned = true
 	return err
 }
 
-// runner is one worker of this process: a goroutine, or the caller's own.
+// runner is one worker of this process.
 type runner struct {
 	c      *call
 	w      work
 	number int
 	ctx    context.Context // fn's: ends when an item before this chunk fails
 	cancel context.CancelCauseFunc
+	ended  bool          // ctx has been ended for the chunk; guarded by c.mu
 	chunk  span          // the last one claimed; written with c.mu held
 	since  time.Duration // when its first item that is not settled was begun
 	ran    int           // items that are done and not settled
@@ -92,8 +93,8 @@ type runner struct {
 }
 
 // runGoroutines runs the call's items on c.workers goroutines and returns when
-// all are still. If the function is trusted, the caller's goroutine is one of
-// them: it has begun long before another arrives.
+// all are still. The caller's goroutine is none of them, so that a Goexit in fn
+// does not end the caller.
 func (c *call) runGoroutines(w work) {
 	var group errgroup.Group
 	c.mu.Lock()
@@ -104,11 +105,7 @@ func (c *call) runGoroutines(w work) {
 		c.runners[i] = runner{c: c, w: w, number: i}
 	}
 	c.mu.Unlock()
-	if c.onCaller && c.cost.trusted() {
-		c.runners[0].begin()
-	} else {
-		group.Go(func() error { c.runners[0].begin(); return nil })
-	}
+	group.Go(func() error { c.runners[0].begin(); return nil })
 	_ = group.Wait() // the goroutines report to the book
 	c.disarm()
 	c.cost.learn(c.ran, c.itemCost)
@@ -175,6 +172,12 @@ func (r *runner) turn() span {
 			return r.chunk.len() > 0
 		})
 		r.since = clock()
+	}
+	if r.ended && r.chunk.len() > 0 {
+		// This chunk was given back from before the item that failed, and is
+		// to run to its end.
+		r.ctx, r.cancel = context.WithCancelCause(c.ctx)
+		r.ended = false
 	}
 	return r.chunk
 }

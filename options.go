@@ -103,7 +103,7 @@ func KeepGoing() Option {
 // ItemTimeout limits each item to d, d > 0, from its own start. When d has
 // passed, the item's context ends; an item that returns later than that has
 // failed with an error that satisfies errors.Is(err, context.DeadlineExceeded),
-// whatever it returns. In a worker process an item that ignores its context is
+// whatever it returns (a panic stays a *PanicError). In a worker process an item that ignores its context is
 // killed [ProcessPool.KillDelay] later; a goroutine cannot be killed, and the
 // call waits for it.
 func ItemTimeout(d time.Duration) Option {

@@ -73,8 +73,8 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 // (256 per worker while an item takes microseconds). Leaving the loop ends the
 // calls that are running. items is ranged over in a goroutine of its own; a
 // panic there goes on in the loop. The loop cannot end before items has
-// returned from giving its current item, so a sequence that waits should watch
-// a context that ends when the loop is left.
+// returned from giving its current item, not even when ctx has ended, so a
+// sequence that waits should watch a context that ends when the loop is left.
 //
 // The result can be ranged over as often as items can.
 func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error), opts ...Option) iter.Seq2[R, error] {
@@ -133,7 +133,7 @@ func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, done,
 		return 0, nil
 	}
 	c := newCall(ctx, s, n)
-	c.next, c.onCaller = done, s.progress == nil
+	c.next = done
 	if ctx.Err() != nil {
 		c.end(context.Cause(ctx))
 		return c.outcome()
@@ -145,6 +145,21 @@ func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, done,
 		return 0, err
 	}
 	return c.outcome()
+}
+
+// refusal says why a call would not start anything, as far as that is known
+// beforehand.
+func (s *settings) refusal(id identity) error {
+	if !s.inProcesses() {
+		return nil
+	}
+	if _, err := lookup(id); err != nil {
+		return err
+	}
+	if s.pool != nil && s.pool.get().isClosed() {
+		return explain(ErrPoolClosed, "%s", id.caller)
+	}
+	return nil
 }
 
 // run runs the call where its settings say, and returns when all is still. Its

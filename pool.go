@@ -81,22 +81,22 @@ type call struct {
 	onStart  func(pid int)    // told when a worker process is given an item; may be nil
 
 	// The goroutines place's; see goroutines.go.
-	cost *funcCost // what is known of fn
-	ran  int       // items that have run well
-	// onCaller says that the caller's goroutine waits in runGoroutines, and may
-	// work there.
-	onCaller bool
-	brake    brake
-	runners  []runner
-	group    *errgroup.Group
-	alarm    *time.Timer // gives an alert; guarded by mu, as
-	armed    bool        // whether it is set
+	cost    *funcCost // what is known of fn
+	ran     int       // items that have run well
+	brake   brake
+	runners []runner
+	group   *errgroup.Group
+	alarm   *time.Timer // gives an alert; guarded by mu, as
+	armed   bool        // whether it is set
 
 	progressMu sync.Mutex
 	progress   func(done, total int)
 	finished   int // items reported so far; guarded by progressMu
 	aborted    any // what progress panicked with; guarded by mu
 }
+
+// maxStreamWorkers is the most workers of a call whose items cannot be counted.
+const maxStreamWorkers = 1 << 16
 
 // costScale makes a fraction of a nanosecond count.
 const costScale = 1024
@@ -118,6 +118,8 @@ func newCall(ctx context.Context, s *settings, total int) *call {
 	if total >= 0 {
 		c.avail, c.closed = total, true
 		c.workers = min(c.workers, total)
+	} else {
+		c.workers = min(c.workers, maxStreamWorkers)
 	}
 	return c
 }
@@ -295,10 +297,13 @@ func (c *call) costNow() time.Duration {
 // fail settles item i, which failed with err.
 func (c *call) fail(i int, err error) {
 	c.mu.Lock()
-	if cause := c.endCause(); cause != nil {
+	cause := c.endCause()
+	if cause != nil {
 		c.endLocked(cause)
-		err = addCause(err, cause)
 	}
+	c.mu.Unlock()
+	err = addCause(err, cause) // runs methods of the user's
+	c.mu.Lock()
 	e := &ItemError{Index: i, Err: err}
 	switch {
 	case c.onFail != nil:
@@ -315,6 +320,7 @@ func (c *call) fail(i int, err error) {
 		for j := range c.runners {
 			if r := &c.runners[j]; r.chunk.lo > i {
 				r.cancel(e)
+				r.ended = true
 			}
 		}
 	}
@@ -452,7 +458,7 @@ func (c *call) outcome() (int, error) {
 func (c *call) ended(n int) error {
 	cause := c.endCause()
 	e := &endedError{done: n, total: c.total, cause: cause}
-	if err := c.ctx.Err(); err != nil && !errors.Is(cause, err) {
+	if err := c.ctx.Err(); err != nil && !isError(cause, err) {
 		e.also = err
 	}
 	return e

@@ -128,6 +128,7 @@ type PoolStats struct {
 
 // get returns the pool's inner part, made on first use.
 func (p *ProcessPool) get() *poolCore {
+	p.check()
 	p.once.Do(func() { p.core = newPoolCore(p) })
 	return p.core
 }
@@ -167,7 +168,8 @@ type poolCore struct {
 	started, died, items, failed, retried, bytesIn, bytesOut, busyTime atomic.Int64
 }
 
-func newPoolCore(p *ProcessPool) *poolCore {
+// check panics if a field has a value that it cannot have.
+func (p *ProcessPool) check() {
 	for _, f := range []struct {
 		name  string
 		value int64
@@ -179,6 +181,9 @@ func newPoolCore(p *ProcessPool) *poolCore {
 			panic(fmt.Sprintf("parallel: ProcessPool.%s is %d: it must not be negative", f.name, f.value))
 		}
 	}
+}
+
+func newPoolCore(p *ProcessPool) *poolCore {
 	c := poolConfig{
 		Size: p.Size, MaxItems: p.MaxItems,
 		MaxMemoryBytes: p.MaxMemoryBytes, MaxMessageBytes: p.MaxMessageBytes,
@@ -222,6 +227,12 @@ func (p *poolCore) enter(d *dispatch) error {
 	p.calls.Add(1)
 	p.active[d] = struct{}{}
 	return nil
+}
+
+func (p *poolCore) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
 }
 
 func (p *poolCore) leave(d *dispatch) {

@@ -15,7 +15,7 @@ import (
 // sentinel named by RegisterError is the same variable again, an error of a
 // type named by RegisterType is of that type again, and so are this package's
 // own. Every other node becomes a RemoteError with the text that the error had,
-// so that Error() reads the same in both places. errors.Is and errors.As find
+// so that the text of an *ItemError is the same in both places. errors.Is and errors.As find
 // whatever in the tree has an identity.
 
 const (

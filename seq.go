@@ -86,6 +86,11 @@ func (st *stream[T, R]) loop(s *settings, id identity, yield func(R, error) bool
 		yield(*new(R), err)
 		return
 	}
+	if err := s.refusal(id); err != nil { // before the input is read
+		st.cancel(nil)
+		yield(*new(R), err)
+		return
+	}
 	defer st.repanic()
 	var parties sync.WaitGroup
 	defer parties.Wait()
