@@ -263,6 +263,9 @@ func (o crashOutcome) checkError(t *testing.T, name string, err error, at string
 	if o.how == "segv signal" && crash.Signal == syscall.SIGSEGV {
 		o.code, o.signal = -1, syscall.SIGSEGV // the runtime dies of it where it cannot exit
 	}
+	if o.how == "memory" && raceEnabled && crash.ExitCode == 66 {
+		o.code, o.stderr = 66, "ThreadSanitizer" // whose own memory ran out first
+	}
 	if crash.ExitCode != o.code || crash.Signal != o.signal || crash.Err != nil || crash.PID == 0 {
 		t.Errorf("%s: error %+v, want exit code %d and signal %v", name, crash, o.code, o.signal)
 	}
