@@ -108,7 +108,9 @@ func (c *call) runGoroutines(w work) {
 	group.Go(func() error { c.runners[0].begin(); return nil })
 	_ = group.Wait() // the goroutines report to the book
 	c.disarm()
-	c.cost.learn(c.ran, c.itemCost)
+	if c.ran > 0 {
+		c.cost.learn(c.ran, c.busy*costScale/time.Duration(c.ran))
+	}
 	for i := range c.runners {
 		if cancel := c.runners[i].cancel; cancel != nil {
 			cancel(context.Canceled)
@@ -185,8 +187,11 @@ func (r *runner) turn() span {
 // settle settles what has been run until now. c.mu is held.
 func (r *runner) settle(now time.Duration) {
 	r.c.settle(r.ran)
-	r.c.ran += r.ran
 	r.c.learn(r.ran, now-r.since)
+	if r.ran > 0 {
+		r.c.ran += r.ran
+		r.c.busy += now - r.since
+	}
 	r.ran, r.since = 0, now
 }
 

@@ -81,8 +81,9 @@ type call struct {
 	onStart  func(pid int)    // told when a worker process is given an item; may be nil
 
 	// The goroutines place's; see goroutines.go.
-	cost    *funcCost // what is known of fn
-	ran     int       // items that have run well
+	cost    *funcCost     // what is known of fn
+	ran     int           // items that have run well
+	busy    time.Duration // what they took, all together
 	brake   brake
 	runners []runner
 	group   *errgroup.Group
