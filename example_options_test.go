@@ -120,7 +120,7 @@ func ExampleOnProgress() {
 		fmt.Printf("[%-8s] %d%%\n", strings.Repeat("#", 8*done/total), 100*done/total)
 	}
 	sleep := func(ctx context.Context, d time.Duration) error {
-		time.Sleep(d)
+		time.Sleep(d) // allowed: it stands for work
 		return nil
 	}
 	naps := []time.Duration{4, 3, 2, 1}
