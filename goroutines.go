@@ -3,6 +3,7 @@ package parallel
 import (
 	"context"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,18 @@ const (
 	// longChunk is how long a worker may have nothing to do while others do. Then
 	// a chunk takes much longer than it should, and the rest of it is given away.
 	longChunk = 4 * chunkTime
+
+	// chunkLeast is how long a chunk should take at least, even at the end of a
+	// call: less would not be worth its claim.
+	chunkLeast = time.Microsecond
+
+	// lookEvery is how many items may be run without a look at the context, which
+	// costs more than a tiny item does.
+	lookEvery = 16
+
+	// measureEvery is how many calls of cheap items are made for each that looks
+	// at the clock.
+	measureEvery = 8
 )
 
 // cheap reports whether n items of the function are best run by the caller alone.
@@ -44,13 +57,16 @@ func itemError(ctx context.Context, i int, err error) error {
 }
 
 // alone runs a call of n cheap items as a plain loop, on the caller's goroutine,
-// with run, which is like work.run. It looks at the clock after the first item
-// and then in longer and longer steps, and gives up when the items turn out not
-// to be cheap. It returns the failure of item *at, if that is why it ended; run
-// keeps *at, which is a pointer so that it costs no allocation.
-func alone(ctx context.Context, n int, f *funcCost, b *brake, at *int, run func(s span) error) (err error) {
+// with run, which is like work.run. It gives up when the items turn out not to be
+// cheap or ctx ends. It returns the failure of item *at, if that is why it ended;
+// run keeps *at, which is a pointer so that it costs no allocation.
+func alone(ctx context.Context, n int, f *funcCost, at *int, run func(s span, alert *atomic.Uint32) error) (err error) {
+	p := posts.Get().(*post)
+	p.enter()
 	returned := false
 	defer func() {
+		p.leave()
+		posts.Put(p)
 		if !returned {
 			v := recover()
 			if v == nil {
@@ -59,20 +75,19 @@ func alone(ctx context.Context, n int, f *funcCost, b *brake, at *int, run func(
 			err = caught(v)
 		}
 	}()
-	if ctx.Done() != nil {
-		b.ctx = ctx
+	begin, measured := time.Duration(0), p.calls.Load()/2%measureEvery == 0
+	if measured {
+		begin = clock()
 	}
-	begin, step := clock(), 1
-	for n > 0 && ctx.Err() == nil {
-		err = run(span{*at, min(n, *at+step)})
-		if err != nil || *at == n {
-			break
-		}
-		if took := clock() - begin; took > aloneTime {
-			f.learn(*at, took*costScale/time.Duration(*at))
-			break
-		}
-		step = max(8, 2*(*at))
+	step := n
+	if ctx.Done() != nil {
+		step = lookEvery
+	}
+	for err == nil && *at < n && p.alert.Load() == 0 && ctx.Err() == nil {
+		err = run(span{*at, min(n, *at+step)}, &p.alert)
+	}
+	if measured && *at > 0 {
+		f.learn(*at, (clock()-begin)*costScale/time.Duration(*at))
 	}
 	returned = true
 	return err
@@ -90,23 +105,37 @@ type runner struct {
 	since  time.Duration // when its first item that is not settled was begun
 	ran    int           // items that are done and not settled
 	at     int           // work.run's
+	_      [128]byte
 }
 
 // runGoroutines runs the call's items on c.workers goroutines and returns when
-// all are still. The caller's goroutine is none of them, so that a Goexit in fn
-// does not end the caller.
+// all are still. The caller's goroutine is one of them only if fn is trusted, so
+// that a Goexit in fn does not end the caller.
 func (c *call) runGoroutines(w work) {
 	var group errgroup.Group
 	c.mu.Lock()
 	c.group, c.patient, c.onHungry = &group, true, c.armAlert
-	c.onBound = append(c.onBound, func() { c.brake.alert.Store(1) })
+	c.onBound = append(c.onBound, func() { c.alert.Store(1) })
 	c.runners = make([]runner, c.workers)
 	for i := range c.runners {
 		c.runners[i] = runner{c: c, w: w, number: i}
 	}
+	if c.next == 0 { // else the items have turned out to be slow
+		c.itemCost = time.Duration(c.cost.cost.Load())
+	}
+	c.ramp = c.itemCost == 0
 	c.mu.Unlock()
-	group.Go(func() error { c.runners[0].begin(); return nil })
-	_ = group.Wait() // the goroutines report to the book
+	defer c.endGoroutines() // even if fn calls Goexit here
+	if c.lend && c.cost.trusted() {
+		c.runners[0].begin()
+	} else {
+		group.Go(func() error { c.runners[0].begin(); return nil })
+	}
+}
+
+// endGoroutines waits until all is still, and keeps what has been learned.
+func (c *call) endGoroutines() {
+	_ = c.group.Wait() // the goroutines report to the book
 	c.disarm()
 	if c.ran > 0 {
 		c.cost.learn(c.ran, c.busy*costScale/time.Duration(c.ran))
@@ -120,14 +149,20 @@ func (c *call) runGoroutines(w work) {
 
 // begin calls two more runners, so that they come in a tree and not one after
 // the other, and goes to work. Two, since the go statement puts a goroutine where
-// other processors do not look for a while, until the next one pushes it out.
+// other processors do not look for a while, until the next one pushes it out;
+// where one is enough, an empty one does.
 func (r *runner) begin() {
+	called := 0
 	for child := 2*r.number + 1; child <= 2*r.number+2 && child < len(r.c.runners); child++ {
 		if !r.c.promising() {
 			break
 		}
 		helper := &r.c.runners[child]
 		r.c.group.Go(func() error { helper.begin(); return nil })
+		called++
+	}
+	if called == 1 {
+		r.c.group.Go(func() error { return nil })
 	}
 	r.ctx, r.cancel = context.WithCancelCause(r.c.ctx)
 	r.loop(span{})
@@ -164,11 +199,15 @@ func (r *runner) turn() span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.settle(now)
-	size := 1
+	want, least := 1, 1
 	if c.itemCost > 0 {
-		size = max(1, min(int(chunkTime*costScale/c.itemCost), 8*r.chunk.len()))
+		want = max(1, int(chunkTime*costScale/c.itemCost))
+		least = max(1, int(chunkLeast*costScale/c.itemCost))
 	}
-	if r.chunk = c.take(size); r.chunk.len() == 0 {
+	if c.ramp {
+		want = min(want, 8*max(1, r.chunk.len()))
+	}
+	if r.chunk = c.takeLeast(want, least); r.chunk.len() == 0 {
 		c.await(nil, func() bool {
 			r.chunk = c.take(1)
 			return r.chunk.len() > 0
@@ -228,7 +267,17 @@ func (r *runner) attempt(s span) (rest span) {
 			r.goOn(rest)
 		}
 	}()
-	err := r.w.run(r.ctx, s, &r.at, &r.c.brake)
+	step := s.len()
+	if r.c.ctx.Done() != nil {
+		step = lookEvery // the alert comes a moment later than the end of ctx
+	}
+	var err error
+	for err == nil && r.at < s.hi {
+		err = r.w.run(r.ctx, span{r.at, min(s.hi, r.at+step)}, &r.at, &r.c.alert)
+		if r.c.alert.Load() != 0 || r.c.ctx.Err() != nil {
+			break
+		}
+	}
 	returned = true
 	return r.note(s, err)
 }
@@ -253,7 +302,7 @@ func (r *runner) note(s span, err error) span {
 		r.c.end(context.Cause(r.c.ctx)) // the watcher may not have noticed yet
 	}
 	switch {
-	case rest.len() == 0 || r.c.brake.alert.Load() == 0:
+	case rest.len() == 0 || r.c.alert.Load() == 0:
 		return rest
 	case r.c.stopped(at):
 		r.c.skip(rest)
@@ -271,7 +320,7 @@ func (r *runner) note(s span, err error) span {
 // than it should. An alert that has been given stands until nobody is hungry. mu
 // is held.
 func (c *call) armAlert() {
-	if c.armed || c.brake.alert.Load() != 0 {
+	if c.armed || c.alert.Load() != 0 {
 		return
 	}
 	c.armed = true
@@ -287,7 +336,7 @@ func (c *call) alarmed() {
 	defer c.mu.Unlock()
 	c.armed = false
 	if c.hungry > 0 {
-		c.brake.alert.Store(1)
+		c.alert.Store(1)
 	}
 	c.changed.Broadcast() // for disarm
 }
@@ -310,7 +359,7 @@ func (c *call) fed() bool {
 		return false
 	}
 	if c.bound.Load() == noBound {
-		c.brake.alert.Store(0)
+		c.alert.Store(0)
 	}
 	return true
 }

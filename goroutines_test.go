@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 )
 
 func square64(_ context.Context, x int) (int, error) { return x * x, nil }
@@ -98,34 +99,48 @@ func TestContextEndedByAnItem(t *testing.T) {
 	}
 }
 
-// TestAloneGivesUpOnSlowItems has a function that was cheap wait until another
-// worker is at an item.
+// TestAloneGivesUpOnSlowItems has a function that was cheap be slow at an item:
+// it is what it costs, the two behind it must run side by side.
 func TestAloneGivesUpOnSlowItems(t *testing.T) {
+	checkLeaks(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // two workers by default
-	var slow atomic.Bool
-	var running atomic.Int32
-	fn := func(_ context.Context, x int) (int, error) {
-		if !slow.Load() {
-			return x, nil
-		}
-		running.Add(1)
-		if x == 0 {
-			begin := time.Now()
-			for time.Since(begin) < 2*aloneTime { // one slow item is what it costs
+	for _, first := range []int{0, 1, 7, 500} {
+		for _, ctx := range []context.Context{context.Background(), t.Context()} {
+			var slow atomic.Bool
+			var running atomic.Int32
+			fn := func(_ context.Context, x int) (int, error) {
+				switch {
+				case !slow.Load():
+				case x == first:
+					for !alerted() { // one slow item is what it costs
+						runtime.Gosched()
+					}
+				case x == first+1 || x == first+2:
+					running.Add(1)
+					for running.Load() < 2 {
+						runtime.Gosched()
+					}
+				}
+				return x, nil
 			}
-			return x, nil
+			trust(t, fn)
+			slow.Store(true)
+			out, err := Map(ctx, count(first+3), fn)
+			if err != nil || !slices.Equal(out, count(first+3)) {
+				t.Errorf("%v, %v", out, err)
+			}
 		}
-		for running.Load() < 3 { // items 1 and 2 run side by side
-			runtime.Gosched()
-		}
-		return x, nil
 	}
-	trust(t, fn)
-	slow.Store(true)
-	out, err := Map(t.Context(), count(3), fn)
-	if err != nil || !slices.Equal(out, count(3)) {
-		t.Errorf("%v, %v", out, err)
-	}
+}
+
+// alerted reports whether a caller who works alone has been given an alert.
+func alerted() bool {
+	lookout.mu.Lock()
+	defer lookout.mu.Unlock()
+	return slices.ContainsFunc(lookout.posts, func(w weak.Pointer[post]) bool {
+		p := w.Value()
+		return p != nil && p.alert.Load() != 0
+	})
 }
 
 // TestSlowItemsInAChunkAreGivenAway has a slow item in a chunk that was sized for
@@ -167,8 +182,9 @@ func TestSlowItemsInAChunkAreGivenAway(t *testing.T) {
 	}
 }
 
-// TestGoexitOfATrustedFunction ends the caller's goroutine at worst, and makes
-// the function run on other goroutines from then on.
+// TestGoexitOfATrustedFunction ends the caller's goroutine at worst, whether it is
+// the only worker or one of several, and makes the function run on other
+// goroutines from then on.
 func TestGoexitOfATrustedFunction(t *testing.T) {
 	fn := func(_ context.Context, x int) (int, error) {
 		if x < 0 {
@@ -176,20 +192,29 @@ func TestGoexitOfATrustedFunction(t *testing.T) {
 		}
 		return x, nil
 	}
-	costOf(identify("Map", fn).fn).wild.Store(false) // of an earlier run of this test
-	f := trust(t, fn)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_, _ = Map(t.Context(), []int{1, -1, 2}, fn)
-	}()
-	<-ended
-	if f.trusted() {
-		t.Error("the function is still trusted")
-	}
-	out, err := Map(t.Context(), []int{1, -1, 2}, fn)
-	if !errors.Is(err, ErrGoexit) || !slices.Equal(out, []int{1}) {
-		t.Errorf("then %v, %v", out, err)
+	for _, cost := range []time.Duration{1, time.Millisecond} {
+		t.Run(fmt.Sprint("cost=", cost), func(t *testing.T) {
+			checkLeaks(t)
+			f := costOf(identify("Map", fn).fn)
+			f.wild.Store(false) // of an earlier run
+			trust(t, fn)
+			f.cost.Store(int64(cost) * costScale)
+			for f.trusted() {
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					out, err := Map(t.Context(), []int{1, -1, 2}, fn)
+					if !errors.Is(err, ErrGoexit) || !slices.Equal(out, []int{1}) { // another worker ran it
+						t.Errorf("%v, %v", out, err)
+					}
+				}()
+				<-ended
+			}
+			out, err := Map(t.Context(), []int{1, -1, 2}, fn)
+			if !errors.Is(err, ErrGoexit) || !slices.Equal(out, []int{1}) {
+				t.Errorf("then %v, %v", out, err)
+			}
+		})
 	}
 }
 

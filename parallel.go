@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"reflect"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -30,9 +31,8 @@ func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (
 	id := identify("Map", fn)
 	done := 0
 	if f := costOf(id.fn); len(opts) == 0 && f.cheap(len(items)) {
-		var b brake
-		err := alone(ctx, len(items), f, &b, &done, func(s span) error {
-			return mapItems(ctx, items, out, fn, s, &done, &b)
+		err := alone(ctx, len(items), f, &done, func(s span, alert *atomic.Uint32) error {
+			return mapItems(ctx, items, out, fn, s, &done, alert)
 		})
 		if err != nil || done == len(items) {
 			return out[:done:done], itemError(ctx, done, err)
@@ -48,9 +48,8 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 	id := identify("ForEach", fn)
 	done := 0
 	if f := costOf(id.fn); len(opts) == 0 && f.cheap(len(items)) {
-		var b brake
-		err := alone(ctx, len(items), f, &b, &done, func(s span) error {
-			return eachItem(ctx, items, fn, s, &done, &b)
+		err := alone(ctx, len(items), f, &done, func(s span, alert *atomic.Uint32) error {
+			return eachItem(ctx, items, fn, s, &done, alert)
 		})
 		if err != nil || done == len(items) {
 			return itemError(ctx, done, err)
@@ -134,14 +133,13 @@ func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, done,
 	}
 	c := newCall(ctx, s, n)
 	c.next = done
+	c.lend = id.caller != "Spawn" && c.progress == nil // where a Goexit of fn, or of the callback, is not to end a goroutine of ours
 	if ctx.Err() != nil {
 		c.end(context.Cause(ctx))
 		return c.outcome()
 	}
-	stop := c.watch()
-	err := c.run(s, id, w)
-	stop()
-	if err != nil {
+	defer c.watch()() // even if fn calls Goexit here
+	if err := c.run(s, id, w); err != nil {
 		return 0, err
 	}
 	return c.outcome()
@@ -180,33 +178,27 @@ type mapWork[T, R any] struct {
 	fn    func(context.Context, T) (R, error)
 }
 
-func (w *mapWork[T, R]) run(ctx context.Context, s span, at *int, b *brake) error {
-	return mapItems(ctx, w.items, w.out, w.fn, s, at, b)
+func (w *mapWork[T, R]) run(ctx context.Context, s span, at *int, alert *atomic.Uint32) error {
+	return mapItems(ctx, w.items, w.out, w.fn, s, at, alert)
 }
 
-// mapItems is the loop of Map; see work.run.
-func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s span, at *int, b *brake) error {
-	for i := s.lo; i < s.hi; {
-		begin := i
-		items, out := items[begin:min(s.hi, begin+brakeEvery)], out[begin:s.hi]
-		for j, item := range items {
-			*at = begin + j
-			r, err := fn(ctx, item)
-			if err != nil {
-				return err
-			}
-			out[j] = r
-			if b.alert.Load() != 0 {
-				items = items[:j+1]
-				break
-			}
-		}
-		i += len(items)
+// mapItems is the loop of Map; see work.run. What it does for each item beside
+// the call is what the plain loop does not: it must stay this little.
+func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s span, at *int, alert *atomic.Uint32) error {
+	items, out = items[:s.hi], out[:s.hi]
+	for i := s.lo; i < len(items); i++ {
 		*at = i
-		if b.pulled() {
-			break
+		r, err := fn(ctx, items[i])
+		if err != nil {
+			return err
+		}
+		out[i] = r
+		if alert.Load() != 0 {
+			*at = i + 1
+			return nil
 		}
 	}
+	*at = s.hi
 	return nil
 }
 
@@ -224,25 +216,24 @@ type eachWork[T any] struct {
 	fn    func(context.Context, T) error
 }
 
-func (w *eachWork[T]) run(ctx context.Context, s span, at *int, b *brake) error {
-	return eachItem(ctx, w.items, w.fn, s, at, b)
+func (w *eachWork[T]) run(ctx context.Context, s span, at *int, alert *atomic.Uint32) error {
+	return eachItem(ctx, w.items, w.fn, s, at, alert)
 }
 
 // eachItem is the loop of ForEach; see work.run.
-func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s span, at *int, b *brake) error {
-	for i := s.lo; i < s.hi; {
-		begin := i
-		for ; i < min(s.hi, begin+brakeEvery) && b.alert.Load() == 0 || i == s.lo; i++ {
-			*at = i
-			if err := fn(ctx, items[i]); err != nil {
-				return err
-			}
-		}
+func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s span, at *int, alert *atomic.Uint32) error {
+	items = items[:s.hi]
+	for i := s.lo; i < len(items); i++ {
 		*at = i
-		if b.pulled() {
-			break
+		if err := fn(ctx, items[i]); err != nil {
+			return err
+		}
+		if alert.Load() != 0 {
+			*at = i + 1
+			return nil
 		}
 	}
+	*at = s.hi
 	return nil
 }
 

@@ -24,27 +24,10 @@ const noBound = math.MaxInt64
 // work is the typed side of a call. The scheduler knows items by number only.
 type work interface {
 	// run calls fn on the items of s one after the other and stores the results,
-	// until one fails or b is pulled after one. It keeps *at at the item that it
+	// until one fails or there is an alert after one. It keeps *at at the item that it
 	// is running, and leaves it at the first that it has not run.
-	run(ctx context.Context, s span, at *int, b *brake) error
+	run(ctx context.Context, s span, at *int, alert *atomic.Uint32) error
 }
-
-// brake stops workers between items.
-type brake struct {
-	alert atomic.Uint32   // not zero: every worker should look up
-	ctx   context.Context // the call's; nil if it cannot end
-}
-
-// pulled reports whether to stop. Looking at the context costs more than a tiny
-// item does, so a loop over items asks after each brakeEvery items, and looks at
-// the alert alone in between: that the context has ended becomes an alert too, a
-// moment later.
-func (b *brake) pulled() bool {
-	return b.alert.Load() != 0 || b.ctx != nil && b.ctx.Err() != nil
-}
-
-// brakeEvery is how many items a loop may run before it looks at the context.
-const brakeEvery = 16
 
 // call is the book of one Map, ForEach, MapSeq or Spawn: which items are
 // claimed, which are settled, which failed, and how far the call may still go.
@@ -84,7 +67,9 @@ type call struct {
 	cost    *funcCost     // what is known of fn
 	ran     int           // items that have run well
 	busy    time.Duration // what they took, all together
-	brake   brake
+	ramp    bool          // chunks must not grow too fast, since fn's cost was not known before
+	lend    bool          // whether the caller's goroutine may be a worker
+	alert   atomic.Uint32 // not zero: every worker should look up between items
 	runners []runner
 	group   *errgroup.Group
 	alarm   *time.Timer // gives an alert; guarded by mu, as
@@ -112,9 +97,6 @@ func newCall(ctx context.Context, s *settings, total int) *call {
 		c.ctx = context.WithValue(ctx, shareKey{}, s.shared)
 	}
 	c.changed.L = &c.mu
-	if ctx.Done() != nil {
-		c.brake.ctx = ctx
-	}
 	c.bound.Store(noBound)
 	if total >= 0 {
 		c.avail, c.closed = total, true
@@ -205,7 +187,11 @@ func (c *call) awaitSettled() {
 }
 
 // take is claim without the waiting. mu is held.
-func (c *call) take(want int) span {
+func (c *call) take(want int) span { return c.takeLeast(want, 1) }
+
+// takeLeast is take, where fewer than least items are not worth a claim, so that
+// it takes what leaves the others as much and not twice that. mu is held.
+func (c *call) takeLeast(want, least int) span {
 	for len(c.returned) > 0 {
 		s := c.returned[0]
 		if c.stopped(s.lo) {
@@ -224,7 +210,7 @@ func (c *call) take(want int) span {
 		return span{}
 	}
 	left := c.avail - c.next
-	n := min(want, max(1, left/(2*c.workers)), left)
+	n := min(want, max(1, left/(2*c.workers), min(least, left/c.workers)), left)
 	s := span{c.next, c.next + n}
 	c.next += n
 	c.open += n

@@ -338,7 +338,7 @@ func (st *stream[T, R]) put(i int, e *entry[T, R], r R) {
 
 // The methods below are the stream's work, as the workers see it.
 
-func (st *stream[T, R]) run(ctx context.Context, s span, at *int, b *brake) error {
+func (st *stream[T, R]) run(ctx context.Context, s span, at *int, alert *atomic.Uint32) error {
 	i := s.lo
 	for i < s.hi {
 		*at = i
@@ -348,7 +348,7 @@ func (st *stream[T, R]) run(ctx context.Context, s span, at *int, b *brake) erro
 			return err
 		}
 		st.put(i, e, r)
-		if i++; b.pulled() {
+		if i++; alert.Load() != 0 {
 			break
 		}
 	}
