@@ -2,6 +2,7 @@ package parallel
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -109,12 +110,12 @@ type runner struct {
 }
 
 // runGoroutines runs the call's items on c.workers goroutines and returns when
-// all are still. The caller's goroutine is one of them only if fn is trusted, so
-// that a Goexit in fn does not end the caller.
+// all are still. The caller's goroutine is none of them, so that a Goexit in fn
+// does not end the caller.
 func (c *call) runGoroutines(w work) {
 	var group errgroup.Group
 	c.mu.Lock()
-	c.group, c.patient, c.onHungry = &group, true, c.armAlert
+	c.group, c.patient, c.onHungry, c.onReturn = &group, true, c.armAlert, c.recall
 	c.onBound = append(c.onBound, func() { c.alert.Store(1) })
 	c.runners = make([]runner, c.workers)
 	for i := range c.runners {
@@ -125,17 +126,10 @@ func (c *call) runGoroutines(w work) {
 	}
 	c.ramp = c.itemCost == 0
 	c.mu.Unlock()
-	defer c.endGoroutines() // even if fn calls Goexit here
-	if c.lend && c.cost.trusted() {
-		c.runners[0].begin()
-	} else {
-		group.Go(func() error { c.runners[0].begin(); return nil })
+	for i := min(2, c.workers) - 1; i >= 0; i-- {
+		group.Go(func() error { c.runners[i].begin(); return nil })
 	}
-}
-
-// endGoroutines waits until all is still, and keeps what has been learned.
-func (c *call) endGoroutines() {
-	_ = c.group.Wait() // the goroutines report to the book
+	_ = group.Wait() // the goroutines report to the book
 	c.disarm()
 	if c.ran > 0 {
 		c.cost.learn(c.ran, c.busy*costScale/time.Duration(c.ran))
@@ -148,21 +142,17 @@ func (c *call) endGoroutines() {
 }
 
 // begin calls two more runners, so that they come in a tree and not one after
-// the other, and goes to work. Two, since the go statement puts a goroutine where
-// other processors do not look for a while, until the next one pushes it out;
-// where one is enough, an empty one does.
+// the other, and goes to work. The caller has called runners 1 and 0 in this
+// order: a new goroutine sits where other processors do not look for a while,
+// until the next one pushes it out. So another processor takes 1 at once, and the
+// caller's runs 0 when the caller waits. That one calls nobody.
 func (r *runner) begin() {
-	called := 0
-	for child := 2*r.number + 1; child <= 2*r.number+2 && child < len(r.c.runners); child++ {
+	for child := 2 * r.number; r.number > 0 && child <= 2*r.number+1 && child < len(r.c.runners); child++ {
 		if !r.c.promising() {
 			break
 		}
 		helper := &r.c.runners[child]
 		r.c.group.Go(func() error { helper.begin(); return nil })
-		called++
-	}
-	if called == 1 {
-		r.c.group.Go(func() error { return nil })
 	}
 	r.ctx, r.cancel = context.WithCancelCause(r.c.ctx)
 	r.loop(span{})
@@ -207,12 +197,18 @@ func (r *runner) turn() span {
 	if c.ramp {
 		want = min(want, 8*max(1, r.chunk.len()))
 	}
-	if r.chunk = c.takeLeast(want, least); r.chunk.len() == 0 {
+	r.chunk = c.takeLeast(want, least)
+	if r.chunk.len() == 0 && !c.closed {
 		c.await(nil, func() bool {
 			r.chunk = c.take(1)
 			return r.chunk.len() > 0
 		})
 		r.since = clock()
+	}
+	if r.chunk.len() == 0 && !c.drains(now) {
+		if r.chunk = c.take(1); r.chunk.len() == 0 {
+			c.leave(r)
+		}
 	}
 	if r.ended && r.chunk.len() > 0 {
 		// This chunk was given back from before the item that failed, and is
@@ -221,6 +217,40 @@ func (r *runner) turn() span {
 		r.ended = false
 	}
 	return r.chunk
+}
+
+// drains reports whether everything is settled, now or in a moment. All workers
+// come to the end at about the same time. c.mu is held, but not all the time.
+func (c *call) drains(now time.Duration) bool {
+	if c.workers <= runtime.GOMAXPROCS(0) {
+		c.mu.Unlock()
+		for c.drained.Load() == 0 && clock()-now < chunkTime {
+		}
+		c.mu.Lock()
+	}
+	return c.drained.Load() != 0
+}
+
+// leave takes in that r has found nothing to do in a closed call, and ends. It
+// does not wait: the thread of a worker who sleeps and is woken just when the call
+// ends takes the place of another, and the next call's workers arrive a
+// millisecond late. But if others have more items than those they are at, it sees
+// to it that they get an alert when that lasts. c.mu is held.
+func (c *call) leave(r *runner) {
+	c.idle = append(c.idle, r)
+	if c.open > len(c.runners)-len(c.idle) {
+		c.armAlert()
+	}
+}
+
+// recall brings back at most n workers that have left. c.mu is held by one who
+// has not.
+func (c *call) recall(n int) {
+	for ; n > 0 && len(c.idle) > 0; n-- {
+		r := c.idle[len(c.idle)-1]
+		c.idle = c.idle[:len(c.idle)-1]
+		c.group.Go(func() error { r.loop(span{}); return nil })
+	}
 }
 
 // settle settles what has been run until now. c.mu is held.
@@ -335,11 +365,14 @@ func (c *call) alarmed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed = false
-	if c.hungry > 0 {
+	if c.wanted() {
 		c.alert.Store(1)
 	}
 	c.changed.Broadcast() // for disarm
 }
+
+// wanted reports whether items that are given back would be taken. c.mu is held.
+func (c *call) wanted() bool { return c.hungry > 0 || len(c.idle) > 0 }
 
 // disarm ends what armAlert began.
 func (c *call) disarm() {
@@ -355,7 +388,7 @@ func (c *call) disarm() {
 func (c *call) fed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.hungry > 0 {
+	if c.wanted() {
 		return false
 	}
 	if c.bound.Load() == noBound {

@@ -133,7 +133,6 @@ func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, done,
 	}
 	c := newCall(ctx, s, n)
 	c.next = done
-	c.lend = id.caller != "Spawn" && c.progress == nil // where a Goexit of fn, or of the callback, is not to end a goroutine of ours
 	if ctx.Err() != nil {
 		c.end(context.Cause(ctx))
 		return c.outcome()

@@ -60,6 +60,7 @@ type call struct {
 	hungry   int              // claims that wait for items which other workers have
 	onBound  []func()         // called, with mu held, when bound falls
 	onHungry func()           // called, with mu held, when a claim gets hungry; may be nil
+	onReturn func(n int)      // called, with mu held, when n items are given back; may be nil
 	onFail   func(*ItemError) // takes the failures instead, with mu held; may be nil
 	onStart  func(pid int)    // told when a worker process is given an item; may be nil
 
@@ -67,10 +68,11 @@ type call struct {
 	cost    *funcCost     // what is known of fn
 	ran     int           // items that have run well
 	busy    time.Duration // what they took, all together
+	drained atomic.Uint32 // not zero: every item is settled
 	ramp    bool          // chunks must not grow too fast, since fn's cost was not known before
-	lend    bool          // whether the caller's goroutine may be a worker
 	alert   atomic.Uint32 // not zero: every worker should look up between items
 	runners []runner
+	idle    []*runner // have left, since there was nothing to claim
 	group   *errgroup.Group
 	alarm   *time.Timer // gives an alert; guarded by mu, as
 	armed   bool        // whether it is set
@@ -241,6 +243,9 @@ func (c *call) leftLocked() int {
 func (c *call) settle(n int) {
 	c.open -= n
 	if c.open == 0 && c.patient {
+		if c.closed && c.leftLocked() == 0 {
+			c.drained.Store(1)
+		}
 		c.changed.Broadcast()
 	}
 }
@@ -377,6 +382,9 @@ func (c *call) giveBack(s span) {
 	c.returned = slices.Insert(c.returned, i, s)
 	c.settle(s.len())
 	c.changed.Broadcast()
+	if c.onReturn != nil {
+		c.onReturn(s.len())
+	}
 }
 
 // report tells progress of n more finished items.
