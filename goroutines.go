@@ -40,10 +40,11 @@ const (
 	measureEvery = 8
 )
 
-// cheap reports whether n items of the function are best run by the caller alone.
+// cheap reports whether n items of the function are best run by the caller alone:
+// when all of them take little time, and one in any case.
 func (f *funcCost) cheap(n int) bool {
 	cost := f.cost.Load()
-	return cost > 0 && f.trusted() && int64(n) <= int64(aloneTime)*costScale/cost
+	return cost > 0 && f.trusted() && (n <= 1 || int64(n) <= int64(aloneTime)*costScale/cost)
 }
 
 // itemError is the error of a call that ended with err at item i; nil if err is.
