@@ -122,7 +122,7 @@ func (c *call) runGoroutines(w work) {
 	for i := range c.runners {
 		c.runners[i] = runner{c: c, w: w, number: i}
 	}
-	if c.next == 0 { // else the items have turned out to be slow
+	if c.next == 0 && c.closed { // else the items have turned out to be slow, or the input is not to be read ahead
 		c.itemCost = time.Duration(c.cost.cost.Load())
 	}
 	c.ramp = c.itemCost == 0
