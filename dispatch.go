@@ -20,6 +20,12 @@ type remoteWork interface {
 	encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error)
 	// decode stores the result of item i.
 	decode(src []byte, i int, out *codec.Plan) error
+	// memory returns the bytes of items whose encoding is their memory; nil if
+	// they do not lie in one piece.
+	memory(s span) []byte
+	// fill stores results whose encoding is their memory. It returns false if
+	// they do not lie in one piece.
+	fill(s span, results []byte) bool
 }
 
 // dispatch is one call in worker processes. A goroutine for each worker serves

@@ -24,11 +24,11 @@ var floors = []struct {
 }{
 	{name: "words", files: []string{"doc.go", "errors.go"}, besides: []string{"tellingLine"}},
 	{name: "what crosses", files: []string{"share.go", "registry.go", "remote.go"},
-		besides: []string{"option", "Option", "settings", "shared", "identity", "identify", "caller", "fn", "typ", "limited", "withoutResult"}},
+		besides: []string{"option", "Option", "settings", "shared", "identity", "identify", "caller", "fn", "typ", "limited", "withoutResult", "runPart", "partRunner", "part"}},
 	{name: "what a call is", files: []string{"options.go"}, besides: []string{"ProcessPool", "size"}},
 	{name: "the book", files: []string{"pool.go", "cost.go", "lookout.go", "goroutines.go"}},
-	{name: "the worker's side", files: []string{"page.go", "outbox.go", "worker.go", "process_unix.go", "process_linux.go",
-		"process_bsd.go", "process_windows.go", "process_other.go"}, besides: []string{"markVariable", "maxFrame"}},
+	{name: "the worker's side", files: []string{"page.go", "tray.go", "outbox.go", "part.go", "worker.go", "process_unix.go", "process_linux.go",
+		"process_bsd.go", "process_windows.go", "process_other.go"}, besides: []string{"markVariable", "maxFrame", "limited"}},
 	{name: "the parent's side", files: []string{"relay.go", "start.go", "handle.go", "session.go", "monitor.go", "dispatch.go", "process.go"},
 		besides: []string{"identity", "caller"}},
 	{name: "the calls", files: []string{"slots.go", "seq.go", "task.go", "parallel.go"}},
@@ -37,7 +37,7 @@ var floors = []struct {
 // notUsedBy names files that must not use others although those are below them.
 var notUsedBy = map[string][]string{
 	"parent":    {"relay.go", "start.go", "handle.go", "session.go", "monitor.go", "dispatch.go", "process.go"},
-	"worker":    {"worker.go", "outbox.go"},
+	"worker":    {"worker.go", "part.go", "tray.go", "outbox.go"},
 	"scheduler": {"pool.go", "cost.go", "lookout.go", "goroutines.go", "slots.go", "seq.go"},
 }
 

@@ -143,7 +143,7 @@ func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
 	}
 	s.lookTimeout(now, again)
 	s.lookMemory(again)
-	if hungry && len(s.inflight) > 1 {
+	if hungry && s.under > 1 {
 		if !fresh {
 			s.recall()
 		}
@@ -250,7 +250,7 @@ func (s *session) lookMemory(again func(time.Duration)) {
 // has some looks' time. mu is held.
 func (s *session) alone() bool {
 	s.condemned = true
-	if len(s.inflight) == 1 {
+	if s.under == 1 {
 		return true
 	}
 	s.recall()
@@ -260,7 +260,7 @@ func (s *session) alone() bool {
 
 // recall asks the worker to give back what it has not started. mu is held.
 func (s *session) recall() {
-	if s.h.recalls.Load() > 0 || len(s.inflight) < 2 {
+	if s.h.recalls.Load() > 0 || s.under < 2 {
 		return
 	}
 	s.h.recalls.Add(1)

@@ -19,6 +19,8 @@ type outbox struct {
 
 	mu     sync.Mutex
 	page   []byte      // see page.go; plain memory where there is no page to share
+	tray   *tray       // in the page
+	buf    []byte      // for frames of the tray's results
 	n      int         // bytes of records in the page's outbox
 	timer  *time.Timer // writes the outbox while an item takes long
 	armed  bool
@@ -44,6 +46,7 @@ func newOutbox(to, page *os.File) *outbox {
 	if o.page == nil {
 		o.page = make([]byte, pageSize)
 	}
+	o.tray = newTray(o.page)
 	o.timer = time.AfterFunc(time.Hour, o.delayed)
 	o.timer.Stop()
 	return o
@@ -56,12 +59,20 @@ func (o *outbox) begin(seq uint64) {
 	if o.busy.IsZero() {
 		o.busy = time.Now()
 	}
+	pageWord(o.page, pageRunning).Store(seq)
 	if o.mapped {
-		pageWord(o.page, pageRunning).Store(seq)
 		return
 	}
 	o.put(wire.AppendStarted(nil, seq))
 	o.flush()
+}
+
+// running is the number of the item that is running, where one is.
+func (o *outbox) running() uint64 {
+	if pageWord(o.page, pageTrayOn).Load() != 0 {
+		return pageWord(o.page, pageTraySeq).Load() + pageWord(o.page, pageTrayDone).Load()>>32
+	}
+	return pageWord(o.page, pageRunning).Load()
 }
 
 // outcome is the buffer in which the record of an item's outcome is built, with
@@ -87,13 +98,84 @@ func (o *outbox) finish(frame []byte, lengthAt int) {
 	if o.mapped {
 		pageWord(o.page, pageRunning).Store(0)
 	}
-	switch {
-	case o.n >= outboxFull:
+	if o.n >= outboxFull {
 		o.flush()
-	case o.mapped && !o.armed:
+	}
+	o.arm()
+}
+
+// arm sees to it that what is there does not wait for long. mu is held.
+func (o *outbox) arm() {
+	if o.mapped && !o.armed {
 		o.armed = true
 		o.timer.Reset(outboxDelay)
 	}
+}
+
+// beginPart readies the tray for the results, of the given size, of the items
+// from seq on, which are about to run.
+func (o *outbox) beginPart(seq uint64, size int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy.IsZero() {
+		o.busy = time.Now()
+	}
+	if o.n > 0 {
+		o.flush() // results go in the order of their items
+	}
+	t := o.tray
+	if t.size != size || t.next() != seq || t.used >= outboxFull && t.sent == t.count || !t.fits(trayRoom) {
+		o.sendTray()
+		t.reset(seq, size, true)
+	} else {
+		t.start()
+	}
+	o.arm()
+}
+
+// endPart notes that none of the part's items is running.
+func (o *outbox) endPart() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tray.stop()
+	if o.tray.used-o.tray.sentBytes >= outboxFull {
+		o.sendTray()
+	}
+}
+
+// emptyTray makes room in the tray while an item of the part is running.
+func (o *outbox) emptyTray() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sendTray()
+	o.tray.reset(o.tray.next(), o.tray.size, true)
+}
+
+// single sends a result that is too large for the tray.
+func (o *outbox) single(data []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sendTray()
+	frame, at := outcome(nil, wire.RecordResult, o.tray.next())
+	frame = append(frame, data...)
+	wire.PatchLength(frame, at)
+	o.count++
+	o.write(wire.Finish(frame))
+	o.tray.reset(o.tray.next()+1, o.tray.size, true)
+}
+
+// sendTray writes what is in the tray to the pipe. mu is held.
+func (o *outbox) sendTray() {
+	seq, count, data := o.tray.unsent()
+	if count == 0 {
+		return
+	}
+	now := time.Now()
+	frame := wire.AppendResults(wire.Begin(o.buf, wire.KindResults), seq, count, o.tray.size, data)
+	frame = wire.AppendBusy(frame, o.count+count, now.Sub(o.busy))
+	o.count, o.busy = 0, now
+	o.buf = frame
+	o.write(wire.Finish(frame))
 }
 
 // say takes in a record that is not an outcome, and writes it.
@@ -121,7 +203,7 @@ func (o *outbox) delayed() {
 
 // put appends a record to the outbox, and only then counts it in. mu is held.
 func (o *outbox) put(record []byte) {
-	if o.n+len(record)+recordRoom > outboxSize {
+	if o.sendTray(); o.n+len(record)+recordRoom > outboxSize {
 		o.flush()
 	}
 	o.n += copy(o.page[outboxAt+o.n:], record)
@@ -133,6 +215,7 @@ func (o *outbox) put(record []byte) {
 // in between, the parent meets them twice and passes over the second. mu is
 // held.
 func (o *outbox) flush() {
+	o.sendTray()
 	if o.count > 0 {
 		now := time.Now()
 		record := wire.AppendBusy(nil, o.count, now.Sub(o.busy))

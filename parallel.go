@@ -209,6 +209,18 @@ func (w *mapWork[T, R]) decode(src []byte, i int, out *codec.Plan) error {
 	return decodeInto(&w.out[i], src, out)
 }
 
+func (w *mapWork[T, R]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
+
+func (w *mapWork[T, R]) fill(s span, results []byte) bool {
+	copy(memory(w.out[s.lo:s.hi]), results)
+	return true
+}
+
+// memory is the memory of values.
+func memory[V any](values []V) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(*new(V))))
+}
+
 // eachWork is the work of ForEach.
 type eachWork[T any] struct {
 	items []T
@@ -243,6 +255,10 @@ func (w *eachWork[T]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]by
 func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan) error {
 	return decodeInto(new(struct{}), src, out)
 }
+
+func (w *eachWork[T]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
+
+func (w *eachWork[T]) fill(span, []byte) bool { return true } // its results have no size
 
 // decodeInto decodes src into *v, or leaves *v zero.
 func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {

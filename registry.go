@@ -28,7 +28,10 @@ type function struct {
 
 	// invoke runs the function in a worker on an encoded item and appends the
 	// encoded result to dst.
-	invoke func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error)
+	invoke invoker
+
+	// runPart does the same to many items. See part.go.
+	runPart partRunner
 }
 
 // invocation is what invoke needs to know of the call.
@@ -71,11 +74,7 @@ func Register[T, R any](fn func(context.Context, T) (R, error)) {
 		panic("parallel: Register: fn is nil")
 	}
 	register("Register", identify("Register", fn), fn, reflect.TypeFor[T](), reflect.TypeFor[R](),
-		func(in, out *codec.Plan) invoker {
-			return func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error) {
-				return invoke(ctx, fn, dst, item, c, in, out)
-			}
-		})
+		func(f *function) { bind(f, fn) })
 }
 
 // RegisterEach is [Register] for the functions that [ForEach] takes.
@@ -84,12 +83,7 @@ func RegisterEach[T any](fn func(context.Context, T) error) {
 		panic("parallel: RegisterEach: fn is nil")
 	}
 	register("RegisterEach", identify("RegisterEach", fn), fn, reflect.TypeFor[T](), reflect.TypeFor[struct{}](),
-		func(in, out *codec.Plan) invoker {
-			each := withoutResult(fn)
-			return func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error) {
-				return invoke(ctx, each, dst, item, c, in, out)
-			}
-		})
+		func(f *function) { bind(f, withoutResult(fn)) })
 }
 
 // RegisterType names the concrete types that travel in values of interface
@@ -127,7 +121,15 @@ func RegisterError(errs ...error) {
 
 type invoker func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error)
 
-func register(caller string, id identity, fn any, in, out reflect.Type, bind func(in, out *codec.Plan) invoker) {
+// bind makes f run fn.
+func bind[T, R any](f *function, fn func(context.Context, T) (R, error)) {
+	f.invoke = func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error) {
+		return invoke(ctx, fn, dst, item, c, f.in, f.out)
+	}
+	f.runPart = func(ctx context.Context, p *part) error { return runPart(ctx, fn, p, f.in, f.out) }
+}
+
+func register(caller string, id identity, fn any, in, out reflect.Type, bind func(f *function)) {
 	name := functionName(id.fn)
 	if isMethodValue(name) {
 		panic(fmt.Sprintf("parallel: %s(%s): a method value carries its receiver, which a worker process does not have: "+
@@ -141,7 +143,7 @@ func register(caller string, id identity, fn any, in, out reflect.Type, bind fun
 	if f.out, err = types.Plan(out); err != nil {
 		panic(fmt.Sprintf("parallel: %s(%s): its results cannot be sent from a worker process: %v", caller, name, err))
 	}
-	f.invoke = bind(f.in, f.out)
+	bind(f)
 	f.late = initialized.Load()
 
 	registry.mu.Lock()
@@ -161,7 +163,7 @@ func register(caller string, id identity, fn any, in, out reflect.Type, bind fun
 func invoke[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), dst, src []byte, c invocation, in, out *codec.Plan) ([]byte, error) {
 	var item T
 	if err := in.Decode(src, unsafe.Pointer(&item)); err != nil {
-		return dst, fmt.Errorf("parallel: cannot decode the item in the worker process: %w", err)
+		return dst, decodeItemError(err)
 	}
 	r, err := limited(fn, c.timeout)(ctx, item)
 	if err != nil {
@@ -172,6 +174,10 @@ func invoke[T, R any](ctx context.Context, fn func(context.Context, T) (R, error
 		return dst, encodeError("result", err)
 	}
 	return dst, nil
+}
+
+func decodeItemError(err error) error {
+	return fmt.Errorf("parallel: cannot decode the item in the worker process: %w", err)
 }
 
 // encodeError is err, from encoding what, in words that say what to do.

@@ -368,3 +368,7 @@ func (st *stream[T, R]) decode(src []byte, i int, out *codec.Plan) error {
 	st.put(i, st.slots.at(i), r)
 	return nil
 }
+
+func (st *stream[T, R]) memory(span) []byte { return nil }
+
+func (st *stream[T, R]) fill(span, []byte) bool { return false }

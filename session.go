@@ -3,6 +3,7 @@ package parallel
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,14 @@ type session struct {
 	// The reader's.
 	finished int          // items that ran well and are not entered yet
 	outbox   *wire.Cursor // what a dead worker left
+	outcomes wire.Record  // what is still to be taken of the last record of results
 	settling atomic.Bool  // code of the user's may be running: the worker is not to blame for silence
 
 	mu        sync.Mutex
 	changed   sync.Cond // the sender should look again
 	announced bool      // the worker has been told of the call
 	inflight  []flight  // sent and not settled, in the order in which the worker runs them
+	under     int       // how many items that is
 	bytes     int       // their encoded size
 	started   uint64    // without a page: the item that the worker said it was starting
 	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
@@ -44,12 +47,22 @@ type session struct {
 	watch watch // the monitor's; guarded by mu
 }
 
-// flight is one item under way.
+// flight is items under way that follow one another.
 type flight struct {
-	seq   uint64
+	seq   uint64 // the first one's, as
 	index int
+	count int // at least 1
 	bytes int
 }
+
+// split takes the first n items off f.
+func (f *flight) split(n int) (first flight) {
+	first = flight{f.seq, f.index, n, f.bytes / f.count * n}
+	*f = flight{f.seq + uint64(n), f.index + n, f.count - n, f.bytes - first.bytes}
+	return first
+}
+
+func (f flight) span() span { return span{f.index, f.index + f.count} }
 
 const (
 	batchTime  = time.Millisecond // what a batch should take to run: long against a round trip
@@ -167,7 +180,7 @@ func (s *session) waitForRoom(last int) (size int, idle bool) {
 		// and none behind one that may have to be killed. With a limit, what
 		// the worker holds is measured between batches.
 		if !s.condemned && config.MaxMemoryBytes == 0 &&
-			len(s.inflight) <= want && s.bytes < batchBytes && s.d.c.left() > s.d.c.workers {
+			s.under <= want && s.bytes < batchBytes && s.d.c.left() > s.d.c.workers {
 			return want, idle
 		}
 		s.changed.Wait()
@@ -185,21 +198,22 @@ func (s *session) batchSize(last int) int {
 
 // batch is claimed items on their way into frames.
 type batch struct {
-	claimed span     // those not looked at yet
-	frame   []byte   // of flights
-	flights []flight // encoded and not sent
-	current int      // the item whose encoder is running; −1: none
+	claimed span   // those not looked at yet
+	frame   []byte // of flight
+	countAt int    // where its count stands
+	flight  flight // encoded and not sent
+	current int    // the item whose encoder is running; −1: none
 }
 
 // sendItems encodes the claimed items and sends them, in several frames if they
 // are large. What a lost worker cannot be sent is given back.
 func (s *session) sendItems(claimed span) {
 	s.mu.Lock()
-	if len(s.inflight) == 0 {
+	if s.under == 0 {
 		s.h.stderr.reset()
 	}
 	s.mu.Unlock()
-	b := &batch{claimed: claimed, frame: wire.Begin(s.buf, wire.KindItems), current: -1}
+	b := &batch{claimed: claimed, frame: s.buf, current: -1}
 	returned := false
 	defer func() {
 		if !returned {
@@ -209,47 +223,71 @@ func (s *session) sendItems(claimed span) {
 	for b.claimed.len() > 0 {
 		if s.d.c.stopped(b.claimed.lo) {
 			s.d.c.skip(b.claimed)
+			b.claimed = span{}
 			break
 		}
-		s.encode(b)
-		if len(b.frame) >= batchBytes && !s.launch(b) {
+		full := s.encode(b)
+		if (full || len(b.frame) >= batchBytes) && !s.launch(b) {
 			s.d.c.giveBack(b.claimed)
-			b.flights = nil
-			break
+			b.claimed = span{}
 		}
 	}
-	b.claimed = span{}
-	if len(b.flights) > 0 {
-		s.launch(b)
-	}
+	s.launch(b)
 	s.buf = b.frame
 	returned = true
 }
 
-// encode adds the next item to b.
-func (s *session) encode(b *batch) {
-	i, start := b.claimed.lo, len(b.frame)
+// encode adds items to b: the next one, or as many as there is room for if they
+// only have to be copied. It returns true if nothing can be added behind them.
+func (s *session) encode(b *batch) (full bool) {
+	size := s.d.function.in.FixedSize()
+	if b.flight.count == 0 {
+		b.frame, b.countAt = wire.AppendRunHeader(wire.Begin(b.frame, wire.KindItems), s.h.lastSeq+1, b.claimed.lo, size)
+		b.flight = flight{seq: s.h.lastSeq + 1, index: b.claimed.lo}
+	}
+	start := len(b.frame)
+	if size > 0 && size <= s.d.maxBytes {
+		some := span{b.claimed.lo, min(b.claimed.hi, b.claimed.lo+max(1, (batchBytes-start)/size))}
+		if items := s.d.work.memory(some); items != nil {
+			b.frame = append(b.frame, items...)
+			b.claimed.lo = some.hi
+			s.enter(b, some.len(), len(items))
+			return false
+		}
+	}
+	i := b.claimed.lo
 	b.claimed.lo++
 	b.current = i
-	frame, at := wire.AppendItemHeader(b.frame, s.h.lastSeq+1, i)
-	frame, err := s.d.work.encode(frame, i, s.d.function.in, s.d.maxBytes)
+	if size < 0 {
+		b.frame = append(b.frame, 0, 0, 0, 0)
+	}
+	frame, err := s.d.work.encode(b.frame, i, s.d.function.in, s.d.maxBytes)
 	b.current = -1
 	if err != nil {
 		b.frame = frame[:start]
 		s.d.fail(i, encodeError("item", err))
-		return
+		return true
 	}
-	wire.PatchLength(frame, at)
+	if size < 0 {
+		wire.PatchLength(frame, start)
+	}
 	b.frame = frame
-	s.h.lastSeq++
-	s.h.items++
-	b.flights = append(b.flights, flight{s.h.lastSeq, i, len(frame) - start})
+	s.enter(b, 1, len(frame)-start)
+	return false
+}
+
+// enter counts n items, of so many bytes together, into b.
+func (s *session) enter(b *batch, n, bytes int) {
+	s.h.lastSeq += uint64(n)
+	s.h.items += n
+	b.flight.count += n
+	b.flight.bytes += bytes
 }
 
 // abandon settles a batch in which code of the user's has called Goexit.
 func (s *session) abandon(b *batch) {
 	defer func() {
-		s.giveBack(b.flights)
+		s.giveBack(b.flight)
 		s.d.c.giveBack(b.claimed)
 	}()
 	if b.current >= 0 {
@@ -257,46 +295,47 @@ func (s *session) abandon(b *batch) {
 	}
 }
 
-func (s *session) giveBack(flights []flight) {
+func (s *session) giveBack(flights ...flight) {
 	for _, f := range flights {
-		s.d.c.giveBack(span{f.index, f.index + 1})
+		s.d.c.giveBack(f.span())
 	}
 }
 
 // launch sends what is in b. It returns false if the worker cannot be sent any
 // more at present; the items are then given back, or will be at its burial.
 func (s *session) launch(b *batch) bool {
-	flights := b.flights
-	b.flights = nil
-	if !s.enlist(flights) {
-		s.giveBack(flights)
+	f := b.flight
+	b.flight = flight{}
+	if f.count == 0 {
+		return true
+	}
+	if !s.enlist(f) {
+		s.giveBack(f)
 		return false
 	}
 	if s.d.c.onStart != nil {
 		s.d.c.onStart(s.h.pid)
 	}
-	err := s.h.write(wire.Finish(b.frame))
-	b.frame = wire.Begin(b.frame, wire.KindItems)
-	if err != nil {
+	wire.PatchCount(b.frame, b.countAt, f.count)
+	if err := s.h.write(wire.Finish(b.frame)); err != nil {
 		s.fail(err)
 		return false
 	}
 	return true
 }
 
-// enlist makes flights under way. It returns false if they must not be sent.
-func (s *session) enlist(flights []flight) bool {
+// enlist makes f under way. It returns false if it must not be sent.
+func (s *session) enlist(f flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost || s.condemned && len(s.inflight) > 0 {
+	if s.lost || s.condemned && s.under > 0 {
 		return false
 	}
 	s.used = true
-	s.inflight = append(s.inflight, flights...)
-	for _, f := range flights {
-		s.bytes += f.bytes
-		s.d.pool.bytesOut.Add(int64(f.bytes))
-	}
+	s.inflight = append(s.inflight, f)
+	s.under += f.count
+	s.bytes += f.bytes
+	s.d.pool.bytesOut.Add(int64(f.bytes))
 	return true
 }
 
@@ -329,7 +368,11 @@ func (s *session) drain() {
 // book is told, since both may run such code.
 func (s *session) takeRecords(c *wire.Cursor, cut bool) error {
 	var err error
-	for err == nil && c.Len() > 0 {
+	for err == nil && (s.outcomes.Count > 0 || c.Len() > 0) {
+		if s.outcomes.Count > 0 {
+			err = s.takeOutcomes(cut)
+			continue
+		}
 		var r wire.Record
 		switch r, err = wire.ReadRecord(c); {
 		case err != nil && cut:
@@ -354,16 +397,13 @@ func (s *session) takeRecords(c *wire.Cursor, cut bool) error {
 func (s *session) takeRecord(r wire.Record, cut bool) error {
 	switch r.Kind {
 	case wire.RecordResult, wire.RecordFailure:
-		f, ok := s.land(r.Seq)
-		switch {
-		case ok:
-			if !s.settling.Load() {
-				s.settling.Store(true)
-			}
-			return s.takeOutcome(r, f.index)
-		case !cut:
-			return fmt.Errorf("an outcome for item %d out of turn", r.Seq)
+		r.Count, r.Size = 1, len(r.Data)
+		s.outcomes = r
+	case wire.RecordResults:
+		if size := s.d.function.out.FixedSize(); r.Size >= 0 && r.Size != size {
+			return fmt.Errorf("results of %d bytes, which should have %d", r.Size, size)
 		}
+		s.outcomes = r
 	case wire.RecordStarted:
 		s.mu.Lock()
 		s.started = r.Seq
@@ -376,34 +416,86 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 	return nil
 }
 
-// land takes the first item out of those under way, if it is seq: a worker runs
-// its items in order.
-func (s *session) land(seq uint64) (flight, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.inflight) == 0 || s.inflight[0].seq != seq {
-		return flight{}, false
+// takeOutcomes settles the first items of s.outcomes: one, or all that follow one
+// another if their results only have to be copied.
+func (s *session) takeOutcomes(cut bool) error {
+	r := &s.outcomes
+	most := 1
+	if r.Kind == wire.RecordResults && r.Size > 0 {
+		most = r.Count
 	}
-	f := s.inflight[0]
-	s.inflight = s.inflight[1:]
-	s.bytes -= f.bytes
-	return f, true
+	f, known, ok := s.land(r.Seq, most)
+	switch {
+	case !ok && cut && known > 0: // the pipe has brought these
+		known = min(known, r.Count)
+		r.Data = wire.Skip(r.Data, known, r.Size)
+		r.Seq, r.Count = r.Seq+uint64(known), r.Count-known
+		return nil
+	case !ok:
+		seq := r.Seq
+		if *r = (wire.Record{}); cut {
+			return nil
+		}
+		return fmt.Errorf("an outcome for item %d out of turn", seq)
+	}
+	if !s.settling.Load() {
+		s.settling.Store(true)
+	}
+	rest := wire.Skip(r.Data, f.count, r.Size)
+	data, kind, size := r.Data[:len(r.Data)-len(rest)], r.Kind, r.Size
+	r.Data, r.Seq, r.Count = rest, r.Seq+uint64(f.count), r.Count-f.count // from here on after a Goexit
+	s.d.pool.bytesIn.Add(int64(len(data)))
+	if kind == wire.RecordFailure {
+		return s.takeFailure(data, f.index)
+	}
+	if kind == wire.RecordResults && size > 0 && s.d.work.fill(f.span(), data) {
+		s.finished += f.count
+		return nil
+	}
+	for i := range f.count {
+		var result []byte
+		result, data = wire.Next(data, size)
+		if err := s.takeResult(result, f.index+i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// takeOutcome settles item i, which the worker has run; one that ran well is
-// only counted.
-func (s *session) takeOutcome(r wire.Record, i int) error {
-	s.d.pool.bytesIn.Add(int64(len(r.Data)))
-	if r.Kind == wire.RecordFailure {
-		return s.takeFailure(r.Data, i)
+// land takes at most n items off those under way, if seq is the first: a worker
+// runs its items in order. If it is not, known is how many items from seq on have
+// come before.
+func (s *session) land(seq uint64, n int) (f flight, known int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.inflight) == 0 {
+		return flight{}, 0, false
 	}
+	first := &s.inflight[0]
+	if first.seq != seq {
+		if seq < first.seq {
+			known = int(min(first.seq-seq, math.MaxInt32))
+		}
+		return flight{}, known, false
+	}
+	f = first.split(min(n, first.count))
+	if first.count == 0 {
+		s.inflight = s.inflight[1:]
+	}
+	s.under -= f.count
+	s.bytes -= f.bytes
+	return f, 0, true
+}
+
+// takeResult settles item i, which ran well; it is only counted.
+func (s *session) takeResult(data []byte, i int) error {
 	err := ErrGoexit // unless the decoder returns
 	defer func() {
 		if err != nil {
 			s.d.fail(i, decodeFailure(err))
 		}
 	}()
-	if err = s.d.work.decode(r.Data, i, s.d.function.out); err == nil {
+	if err = s.d.work.decode(data, i, s.d.function.out); err == nil {
 		s.finished++
 	}
 	return nil
@@ -435,17 +527,28 @@ func (s *session) takeDropped(r wire.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	asked := r.Kind == wire.RecordRecalled && s.h.answered()
-	kept := s.inflight[:0]
+	end := min(r.Last, math.MaxUint64-1) + 1
+	var kept []flight
 	for _, f := range s.inflight {
-		if f.seq < r.Seq || f.seq > r.Last {
-			kept = append(kept, f)
+		before := f.split(int(min(r.Seq-min(r.Seq, f.seq), uint64(f.count))))
+		dropped := f
+		if dropped.count > 0 {
+			dropped = f.split(int(min(end-min(end, f.seq), uint64(f.count))))
+		}
+		for _, f := range []flight{before, f} {
+			if f.count > 0 {
+				kept = append(kept, f)
+			}
+		}
+		if dropped.count == 0 {
 			continue
 		}
-		if !asked && !s.d.c.stopped(f.index) {
+		if !asked && !s.d.c.stopped(dropped.index) {
 			return errors.New("it dropped an item that it was to run")
 		}
-		s.bytes -= f.bytes
-		s.d.c.giveBack(span{f.index, f.index + 1})
+		s.under -= dropped.count
+		s.bytes -= dropped.bytes
+		s.d.c.giveBack(dropped.span())
 	}
 	s.inflight = kept
 	return nil
@@ -456,9 +559,10 @@ func (s *session) takeDropped(r wire.Record) error {
 func (s *session) running() uint64 {
 	seq := s.started
 	if s.h.page != nil {
-		seq, _ = readPageWord(s.h.page, pageRunning)
+		state, _ := readPage(s.h.page)
+		seq = state.running
 	}
-	if n := len(s.inflight); n > 0 && s.inflight[0].seq <= seq && seq <= s.inflight[n-1].seq {
+	if n := len(s.inflight); n > 0 && s.inflight[0].seq <= seq && seq-s.inflight[n-1].seq < uint64(s.inflight[n-1].count) {
 		return seq
 	}
 	return 0
@@ -479,7 +583,7 @@ func (s *session) workerLost() {
 	s.mu.Lock()
 	s.lost = true
 	flights := s.inflight
-	s.inflight, s.bytes = nil, 0
+	s.inflight, s.under, s.bytes = nil, 0, 0
 	guilty := len(flights) > 0 && s.guilty(flights[0].seq)
 	s.mu.Unlock()
 	defer s.d.wake()
@@ -488,12 +592,12 @@ func (s *session) workerLost() {
 	}
 	// A worker runs its items in order, so that the one that it was running can
 	// only be the first.
-	first, others := flights[0], flights[1:]
-	defer s.giveBack(others)
+	first := flights[0].split(1)
+	defer s.giveBack(flights...)
 	if guilty || s.d.fruitless(first.index) {
 		s.d.crashed(first.index, crash)
 	} else {
-		s.giveBack(flights[:1])
+		s.giveBack(first)
 	}
 }
 
@@ -505,6 +609,6 @@ func (s *session) guilty(seq uint64) bool {
 	if s.h.page == nil {
 		return s.started == seq
 	}
-	running, ok := readPageWord(s.h.page, pageRunning)
-	return !ok || running >= seq
+	state, ok := readPage(s.h.page)
+	return !ok || state.running >= seq
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -57,17 +58,15 @@ type worker struct {
 
 	mu      sync.Mutex
 	arrived sync.Cond // the queue has something
-	queue   []queued
+	queue   []wire.Run
 	call    *workerCall            // the one that the items in the queue belong to
 	calls   map[uint64]*workerCall // those that have begun and not ended
-	running int                    // the number of the item that is running; −1: none
-}
+	taken   wire.Run               // the items that the executor has taken; none: nothing is running
+	brake   atomic.Uint32          // not 0: the executor should give back what of them it has not begun
 
-// queued is an item that waits to be run.
-type queued struct {
-	seq   uint64
-	index int
-	data  []byte
+	// The executor's.
+	buf   []byte
+	since time.Time // when it took them
 }
 
 // workerCall is the parent's call that the items belong to.
@@ -80,7 +79,8 @@ type workerCall struct {
 	endBase    context.CancelFunc
 	ctx        context.Context // fn's
 	cancel     context.CancelCauseFunc
-	bound      int64 // no item after it is started
+	bound      int64         // no item after it is started
+	cost       time.Duration // what an item took lately, ×costScale; 0: not known
 }
 
 // serveWorker is the life of a worker process. This goroutine listens to the
@@ -93,7 +93,7 @@ func serveWorker(in *inheritance) {
 		_, _ = in.leash.Read(b[:])
 		dieWithGroup()
 	}()
-	w := &worker{running: -1, calls: make(map[uint64]*workerCall)}
+	w := &worker{calls: make(map[uint64]*workerCall)}
 	w.arrived.L = &w.mu
 	requests := wire.NewReader(in.requests, maxFrame)
 	if err := w.greet(requests, in); err != nil {
@@ -216,12 +216,16 @@ func (w *worker) enqueue(payload []byte) error {
 	if w.call == nil {
 		return errors.New("items of no call")
 	}
-	defer w.arrived.Signal()
-	err := wire.ParseItems(payload, func(it wire.Item) {
-		w.queue = append(w.queue, queued{it.Seq, it.Index, it.Data})
-	})
-	w.dropAfter(w.call.bound)
-	return err
+	var run wire.Run
+	if err := run.Parse(payload); err != nil {
+		return err
+	}
+	if run.Count > 0 {
+		w.queue = append(w.queue, run)
+		w.dropAfter(w.call.bound)
+	}
+	w.arrived.Signal()
+	return nil
 }
 
 // stop goes no further than m.Index in the call.
@@ -234,7 +238,10 @@ func (w *worker) stop(m *wire.Stop, cause error) {
 	}
 	current := c == w.call
 	c.bound = min(c.bound, int64(m.Index))
-	if c.bound < 0 || current && int64(w.running) > c.bound {
+	if current {
+		w.brake.Store(1)
+	}
+	if c.bound < 0 || current && w.running() > c.bound {
 		c.cancel(cause)
 		c.renew() // for items before the bound that are still to come
 	}
@@ -247,6 +254,15 @@ func (w *worker) stop(m *wire.Stop, cause error) {
 	}
 }
 
+// running is the number of the item that is running, −1 if none is. A part's
+// next item is not begun without a look at the brake. mu is held.
+func (w *worker) running() int64 {
+	if w.taken.Count == 0 {
+		return -1
+	}
+	return int64(w.taken.Index) + int64(w.out.running()-w.taken.Seq)
+}
+
 // dropAfter drops the items after bound. mu is held.
 func (w *worker) dropAfter(bound int64) {
 	if bound == noBound {
@@ -254,11 +270,13 @@ func (w *worker) dropAfter(bound int64) {
 	}
 	var records []byte
 	kept := w.queue[:0]
-	for _, it := range w.queue {
-		if int64(it.index) <= bound {
-			kept = append(kept, it)
-		} else {
-			records = wire.AppendDropped(records, wire.RecordDropped, it.seq, it.seq)
+	for _, run := range w.queue {
+		wanted := run.Split(int(max(0, min(bound-int64(run.Index)+1, int64(run.Count)))))
+		if wanted.Count > 0 {
+			kept = append(kept, wanted)
+		}
+		if run.Count > 0 {
+			records = wire.AppendDropped(records, wire.RecordDropped, run.Seq, run.Seq+uint64(run.Count)-1)
 		}
 		if len(records) > outboxFull {
 			w.out.say(records)
@@ -271,74 +289,145 @@ func (w *worker) dropAfter(bound int64) {
 	}
 }
 
-// recall gives back every item that has not been started.
+// recall gives back every item that has not been taken.
 func (w *worker) recall() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var first, last uint64
 	if n := len(w.queue); n > 0 {
-		first, last = w.queue[0].seq, w.queue[n-1].seq
+		first, last = w.queue[0].Seq, w.queue[n-1].Seq+uint64(w.queue[n-1].Count)-1
 	}
 	w.queue = nil
 	w.out.say(wire.AppendDropped(nil, wire.RecordRecalled, first, last))
 }
 
-// execute runs the items, one at a time, in the order in which they came.
+// execute runs the items, one after the other, in the order in which they came.
 func (w *worker) execute() {
-	var buf []byte
 	for {
-		it, c, ctx := w.next()
-		buf = w.run(it, c, ctx, buf)
+		items, c, ctx := w.next()
+		if items.Count == 1 {
+			w.run(items, c, ctx)
+		} else {
+			w.runPart(items, c, ctx)
+		}
 	}
 }
 
-// next waits for the next item. It is the running one from then on.
-func (w *worker) next() (queued, *workerCall, context.Context) {
+// next waits for items and takes as many of them as should take partTime. The
+// first is the running one from then on.
+func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running = -1
+	last := w.taken.Count
+	if last > 0 {
+		now := time.Now()
+		w.call.learn(last, now.Sub(w.since))
+		w.since = now
+	}
+	w.taken = wire.Run{}
 	if len(w.queue) == 0 {
 		w.out.rest()
 	}
 	for len(w.queue) == 0 {
 		w.arrived.Wait()
+		w.since = time.Now()
 	}
-	it := w.queue[0]
-	w.queue = w.queue[1:]
-	w.running = it.index
-	w.out.begin(it.seq)
-	return it, w.call, w.call.ctx
+	first := &w.queue[0]
+	w.taken = first.Split(min(first.Count, w.call.partSize(w.out.mapped, last)))
+	if first.Count == 0 {
+		w.queue = w.queue[1:]
+	}
+	w.brake.Store(0)
+	if w.taken.Count == 1 {
+		w.out.begin(w.taken.Seq)
+	} else {
+		w.out.beginPart(w.taken.Seq, w.call.function.out.FixedSize())
+	}
+	return w.taken, w.call, w.call.ctx
+}
+
+// partSize is how many items to take, after a part of last.
+func (c *workerCall) partSize(mapped bool, last int) int {
+	if c.cost == 0 || !mapped {
+		return 1
+	}
+	return max(1, min(int(partTime*costScale/c.cost), 8*last))
+}
+
+// learn takes in that n items took so long.
+func (c *workerCall) learn(n int, took time.Duration) {
+	fresh := max(1, took*costScale/time.Duration(n))
+	if c.cost > 0 {
+		fresh = (c.cost + fresh) / 2
+	}
+	c.cost = fresh
 }
 
 // run runs one item and puts its outcome into the outbox. A panic ends here; a
-// Goexit takes this goroutine with it, and another goes on. buf is used, and
-// returned for the next item.
-func (w *worker) run(it queued, c *workerCall, ctx context.Context, buf []byte) []byte {
+// Goexit takes this goroutine with it, and another goes on.
+func (w *worker) run(it wire.Run, c *workerCall, ctx context.Context) {
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
 		v := recover()
-		w.fail(it, c, caught(v))
+		w.fail(it.Seq, it.Index, c, caught(v))
 		if v == nil {
 			go w.execute()
 		}
 	}()
-	frame, at := outcome(buf, wire.RecordResult, it.seq)
-	frame, err := c.function.invoke(ctx, frame, it.data, c.invocation)
+	frame, at := outcome(w.buf, wire.RecordResult, it.Seq)
+	data, _ := wire.Next(it.Data, it.Size)
+	frame, err := c.function.invoke(ctx, frame, data, c.invocation)
 	returned = true
+	w.buf = frame
 	if err != nil {
-		w.fail(it, c, err)
-		return frame
+		w.fail(it.Seq, it.Index, c, err)
+		return
 	}
 	w.out.finish(frame, at)
-	return frame
+}
+
+// runPart runs items until one fails, and gives back what it has not begun.
+func (w *worker) runPart(items wire.Run, c *workerCall, ctx context.Context) {
+	p := &part{items: items, brake: &w.brake, out: w.out, timeout: c.invocation.timeout, limit: w.maxBytes}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		w.endPart(p, c, caught(v))
+		if v == nil {
+			go w.execute()
+		}
+	}()
+	err := c.function.runPart(ctx, p)
+	returned = true
+	w.endPart(p, c, err)
+}
+
+// endPart takes in that a part has come to an end, at an item that failed with err
+// if that is not nil.
+func (w *worker) endPart(p *part, c *workerCall, err error) {
+	failed := w.out.tray.next()
+	w.out.endPart()
+	w.mu.Lock()
+	if p.items.Count > 0 {
+		w.queue = slices.Insert(w.queue, 0, p.items)
+	}
+	w.taken.Count -= p.items.Count
+	w.dropAfter(c.bound)
+	w.mu.Unlock()
+	if err != nil {
+		w.fail(failed, p.items.Index-1, c, err)
+	}
 }
 
 // fail puts an item's failure into the outbox.
-func (w *worker) fail(it queued, c *workerCall, err error) {
-	frame, at := outcome(nil, wire.RecordFailure, it.seq)
+func (w *worker) fail(seq uint64, index int, c *workerCall, err error) {
+	frame, at := outcome(nil, wire.RecordFailure, seq)
 	w.out.finish(appendError(frame, err), at)
 	if c.keepGoing {
 		return
@@ -346,7 +435,7 @@ func (w *worker) fail(it queued, c *workerCall, err error) {
 	// The parent will say so too, but nothing more may start till then.
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.bound = min(c.bound, int64(it.index))
+	c.bound = min(c.bound, int64(index))
 	if c == w.call { // else the parent knows, and has gone on
 		w.dropAfter(c.bound)
 	}

@@ -20,7 +20,7 @@ func newTestWorker(t *testing.T) (*worker, *wire.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
-	wk := &worker{running: -1, calls: make(map[uint64]*workerCall), out: newOutbox(w, nil), maxBytes: 1000}
+	wk := &worker{calls: make(map[uint64]*workerCall), out: newOutbox(w, nil), maxBytes: 1000}
 	wk.arrived.L = &wk.mu
 	return wk, wire.NewReader(r, maxFrame)
 }
@@ -51,21 +51,21 @@ func giveStop(t *testing.T, w *worker, id uint64, index int) {
 // giveItems gives items, with numbers a hundred above their indices.
 func giveItems(t *testing.T, w *worker, indices ...int) {
 	t.Helper()
-	frame := wire.Begin(nil, wire.KindItems)
 	for _, i := range indices {
-		var at int
-		frame, at = wire.AppendItemHeader(frame, uint64(100+i), i)
-		wire.PatchLength(frame, at)
+		frame, at := wire.AppendRunHeader(wire.Begin(nil, wire.KindItems), uint64(100+i), i, 0)
+		wire.PatchCount(frame, at, 1)
+		give(t, w, frame)
 	}
-	give(t, w, frame)
 }
 
 // queue is the indices of the items that w has not started.
 func (w *worker) waiting() (indices []int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, it := range w.queue {
-		indices = append(indices, it.index)
+	for _, run := range w.queue {
+		for i := range run.Count {
+			indices = append(indices, run.Index+i)
+		}
 	}
 	return indices
 }
@@ -137,7 +137,7 @@ func TestWorkerTellsCallsApart(t *testing.T) {
 	giveItems(t, w, 8, 9)
 	giveStop(t, w, 7, -1) // of a call that it never knew
 	giveStop(t, w, 1, 3)  // of one that it is not serving
-	w.fail(queued{seq: 1, index: 2}, first, errKnown)
+	w.fail(1, 2, first, errKnown)
 	if got := w.waiting(); !slices.Equal(got, []int{8, 9}) {
 		t.Errorf("news of one call cost another items: %v are left", got)
 	}

@@ -108,39 +108,99 @@ func flag(b bool) byte {
 	return 0
 }
 
-// Item is one item on its way to a worker.
-type Item struct {
-	Seq   uint64 // counts the items that the worker is sent, from 1
-	Index int    // the item's number in the call
-	Data  []byte
+// Run is items of a call that follow one another, on their way to a worker.
+type Run struct {
+	Seq   uint64 // the first item's: counts those that the worker is sent, from 1
+	Index int    // the first item's number in the call
+	Count int
+	Size  int    // of each item's encoding; −1: its length stands before it, in 4 bytes
+	Data  []byte // part of the payload
 }
 
-// AppendItemHeader appends what stands before an encoded item whose length is
-// not known yet; PatchLength enters it.
-func AppendItemHeader(dst []byte, seq uint64, index int) (frame []byte, lengthAt int) {
-	dst = binary.AppendUvarint(dst, seq)
-	dst = binary.AppendUvarint(dst, uint64(index))
-	return append(dst, 0, 0, 0, 0), len(dst)
+// runHeader is the size of what stands before a run's data. It keeps items whose
+// size is a multiple of 8 at such addresses.
+const runHeader = 24
+
+// AppendRunHeader appends what stands before the data of a run whose count is not
+// known yet; PatchCount enters it.
+func AppendRunHeader(dst []byte, seq uint64, index, size int) (frame []byte, countAt int) {
+	dst = binary.LittleEndian.AppendUint64(dst, seq)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(index))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(size+1)<<32)
+	return dst, len(dst) - 8
+}
+
+// PatchCount enters the number of items at the place that AppendRunHeader
+// returned.
+func PatchCount(frame []byte, countAt, count int) {
+	binary.LittleEndian.PutUint32(frame[countAt:], uint32(count))
 }
 
 // PatchLength enters, at the place that an Append…Header function returned, the
-// number of bytes that were appended behind it.
+// number of bytes that were appended behind it. Such a place also stands before
+// each item and result of varying size.
 func PatchLength(frame []byte, lengthAt int) {
 	binary.LittleEndian.PutUint32(frame[lengthAt:], uint32(len(frame)-lengthAt-4))
 }
 
-// ParseItems calls f with each item of a payload. Data is part of the payload.
-func ParseItems(src []byte, f func(Item)) error {
-	c := NewCursor(src)
-	for c.Len() > 0 {
-		it := Item{Seq: c.Uint(math.MaxUint64), Index: int(c.Uint(math.MaxInt))}
-		it.Data = c.take(uint64(c.Uint32()))
-		if c.Err() != nil {
-			return c.Err()
-		}
-		f(it)
+// Parse reads a run from a payload.
+func (r *Run) Parse(src []byte) error {
+	if len(src) < runHeader {
+		return ErrMalformed
 	}
-	return c.End()
+	index, count, size := binary.LittleEndian.Uint64(src[8:]), binary.LittleEndian.Uint32(src[16:]), binary.LittleEndian.Uint32(src[20:])
+	if index > math.MaxInt-math.MaxUint32 {
+		return ErrMalformed
+	}
+	*r = Run{binary.LittleEndian.Uint64(src), int(index), int(count), int(size) - 1, src[runHeader:]}
+	if !Fits(r.Data, r.Count, r.Size) {
+		return ErrMalformed
+	}
+	return nil
+}
+
+// Fits reports whether data is count items or results of the given size, as in
+// Run.
+func Fits(data []byte, count, size int) bool {
+	if size >= 0 {
+		return uint64(len(data)) == uint64(count)*uint64(size)
+	}
+	for ; count > 0; count-- {
+		if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
+			return false
+		}
+		data = data[4+int(binary.LittleEndian.Uint32(data)):]
+	}
+	return len(data) == 0
+}
+
+// Next takes the first item or result off data, which Fits, and returns what is
+// left.
+func Next(data []byte, size int) (item, rest []byte) {
+	if size < 0 {
+		size = int(binary.LittleEndian.Uint32(data))
+		data = data[4:]
+	}
+	return data[:size:size], data[size:]
+}
+
+// Skip takes the first n items or results off data.
+func Skip(data []byte, n, size int) (rest []byte) {
+	if size >= 0 {
+		return data[n*size:]
+	}
+	for range n {
+		data = data[4+int(binary.LittleEndian.Uint32(data)):]
+	}
+	return data
+}
+
+// Split takes the first n items off the run.
+func (r *Run) Split(n int) (first Run) {
+	rest := Skip(r.Data, n, r.Size)
+	first = Run{r.Seq, r.Index, n, r.Size, r.Data[:len(r.Data)-len(rest)]}
+	*r = Run{r.Seq + uint64(n), r.Index + n, r.Count - n, r.Size, rest}
+	return first
 }
 
 // Stop tells a worker to start no item of a call after Index, −1 for none, and
@@ -173,6 +233,7 @@ type RecordKind uint8
 
 const (
 	RecordResult   RecordKind = iota + 1 // item Seq ran well; Data is its result
+	RecordResults                        // Count items from Seq on ran well; Data is their results, of Size as in Run
 	RecordFailure                        // item Seq failed; Data is its error
 	RecordStarted                        // item Seq is about to run
 	RecordDropped                        // items Seq to Last were not started and will not be, as a Stop wants it
@@ -186,8 +247,18 @@ type Record struct {
 	Seq   uint64
 	Last  uint64
 	Count int
+	Size  int
 	Time  time.Duration
 	Data  []byte // part of the payload
+}
+
+// AppendResults appends a RecordResults.
+func AppendResults(dst []byte, seq uint64, count, size int, data []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(RecordResults)), seq)
+	dst = binary.AppendUvarint(dst, uint64(count))
+	dst = binary.AppendUvarint(dst, uint64(size+1))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data)))
+	return append(dst, data...)
 }
 
 // AppendRecordHeader appends what stands before the data of a result or failure
@@ -222,6 +293,14 @@ func ReadRecord(c *Cursor) (Record, error) {
 	case RecordResult, RecordFailure:
 		r.Seq = c.Uint(math.MaxUint64)
 		r.Data = c.take(uint64(c.Uint32()))
+	case RecordResults:
+		r.Seq = c.Uint(math.MaxUint64)
+		r.Count = int(c.Uint(math.MaxInt32))
+		r.Size = int(c.Uint(math.MaxInt32)) - 1
+		r.Data = c.take(uint64(c.Uint32()))
+		if c.Err() == nil && !Fits(r.Data, r.Count, r.Size) {
+			c.Fail()
+		}
 	case RecordStarted:
 		r.Seq = c.Uint(math.MaxUint64)
 	case RecordDropped, RecordRecalled:

@@ -155,25 +155,55 @@ func TestOtherVersionsAreNotRead(t *testing.T) {
 	}
 }
 
-func TestItemsRoundTrip(t *testing.T) {
-	want := []Item{{1, 0, []byte("a")}, {2, 300, []byte{}}, {math.MaxUint64, math.MaxInt, make([]byte, 1000)}}
-	var src []byte
-	var ends []int
-	for _, it := range want {
-		var at int
-		src, at = AppendItemHeader(src, it.Seq, it.Index)
-		src = append(src, it.Data...)
-		PatchLength(src, at)
-		ends = append(ends, len(src))
-	}
-	var got []Item
-	if err := ParseItems(src, func(it Item) { got = append(got, it) }); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, %v", got, err)
-	}
-	for n := range len(src) {
-		if err := ParseItems(src[:n], func(Item) {}); (err == nil) != (n == 0 || slices.Contains(ends, n)) {
-			t.Errorf("cut to %d bytes: %v", n, err)
+// runs are of items of a fixed size, of none, and of varying size.
+var runs = []Run{
+	{1, 0, 3, 2, []byte("aabbcc")},
+	{2, 300, 5, 0, []byte{}},
+	{math.MaxUint64, math.MaxInt - math.MaxUint32, 0, -1, []byte{}},
+	{7, 8, 3, -1, []byte("\x01\x00\x00\x00a\x00\x00\x00\x00\x03\x00\x00\x00ccc")},
+}
+
+func appendRun(dst []byte, r Run) []byte {
+	dst, at := AppendRunHeader(dst, r.Seq, r.Index, r.Size)
+	PatchCount(dst, at, r.Count)
+	return append(dst, r.Data...)
+}
+
+func TestRunsRoundTrip(t *testing.T) {
+	for _, want := range runs {
+		src := appendRun(nil, want)
+		var got Run
+		if err := got.Parse(src); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, %v, want %+v", got, err, want)
 		}
+		for n := range len(src) {
+			if got.Parse(src[:n]) == nil {
+				t.Errorf("%+v cut to %d bytes was read", want, n)
+			}
+		}
+		if got.Parse(append(src, 1)) == nil {
+			t.Errorf("%+v and a byte more was read", want)
+		}
+	}
+}
+
+func TestRunsAreSplit(t *testing.T) {
+	for _, run := range runs {
+		for n := range run.Count + 1 {
+			rest := run
+			first := rest.Split(n)
+			if !Fits(first.Data, n, run.Size) || !Fits(rest.Data, run.Count-n, run.Size) || rest.Count != run.Count-n || first.Count != n ||
+				rest.Index != run.Index+n || rest.Seq != run.Seq+uint64(n) || string(first.Data)+string(rest.Data) != string(run.Data) {
+				t.Errorf("%+v split at %d is %+v and %+v", run, n, first, rest)
+			}
+		}
+	}
+	item, rest := Next(runs[3].Data, -1)
+	if string(item) != "a" || len(rest) != len(runs[3].Data)-5 {
+		t.Errorf("the first item is %q", item)
+	}
+	if item, _ := Next(runs[0].Data, 2); string(item) != "aa" {
+		t.Errorf("the first item is %q", item)
 	}
 }
 
@@ -181,6 +211,8 @@ func TestItemsRoundTrip(t *testing.T) {
 var records = []Record{
 	{Kind: RecordResult, Seq: 1, Data: []byte("result")},
 	{Kind: RecordFailure, Seq: math.MaxUint64, Data: []byte{}},
+	{Kind: RecordResults, Seq: 7, Count: 2, Size: 3, Data: []byte("aaabbb")},
+	{Kind: RecordResults, Seq: 1 << 40, Count: 1, Size: -1, Data: []byte{2, 0, 0, 0, 1, 1}},
 	{Kind: RecordStarted, Seq: 3},
 	{Kind: RecordDropped, Seq: 4, Last: 5},
 	{Kind: RecordRecalled, Seq: 300, Last: 1 << 40},
@@ -194,6 +226,8 @@ func appendRecord(dst []byte, r Record) []byte {
 		dst = append(dst, r.Data...)
 		PatchLength(dst, at)
 		return dst
+	case RecordResults:
+		return AppendResults(dst, r.Seq, r.Count, r.Size, r.Data)
 	case RecordStarted:
 		return AppendStarted(dst, r.Seq)
 	case RecordBusy:
