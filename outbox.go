@@ -124,7 +124,7 @@ func (o *outbox) beginPart(seq uint64, size int) {
 		o.flush() // results go in the order of their items
 	}
 	t := o.tray
-	if t.size != size || t.next() != seq || t.used >= outboxFull && t.sent == t.count || !t.fits(trayRoom) {
+	if t.size != size || t.next() != seq || t.used() >= outboxFull && t.used() == t.sentBytes || t.used()+trayRoom > traySize {
 		o.sendTray()
 		t.reset(seq, size, true)
 	} else {
@@ -138,7 +138,7 @@ func (o *outbox) endPart() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.tray.stop()
-	if o.tray.used-o.tray.sentBytes >= outboxFull {
+	if o.tray.used()-o.tray.sentBytes >= outboxFull {
 		o.sendTray()
 	}
 }

@@ -21,7 +21,8 @@ const partTime = 20 * time.Microsecond
 // part is items that the executor runs one after the other. What is not begun
 // when the brake is pulled goes back into the queue.
 type part struct {
-	items   wire.Run // those not begun yet
+	items   wire.Run
+	begun   int // of the items
 	brake   *atomic.Uint32
 	out     *outbox
 	timeout time.Duration
@@ -29,61 +30,73 @@ type part struct {
 }
 
 // partRunner runs items of a part until there are none, the brake has been pulled
-// or one fails, which it takes off the part and returns the error of.
+// or one fails, whose error it returns. A panic passes through it.
 type partRunner func(ctx context.Context, p *part) error
 
 // runPart is the partRunner of fn.
 func runPart[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *part, in, out *codec.Plan) error {
 	fn = limited(fn, p.timeout)
-	tray := p.out.tray
-	for p.items.Count > 0 && p.brake.Load() == 0 {
-		data, rest := wire.Next(p.items.Data, p.items.Size)
-		p.items.Data = rest
-		p.items.Count--
-		p.items.Index++
-		p.items.Seq++
-		var item T
-		if p.items.Size > 0 {
-			item = *(*T)(unsafe.Pointer(unsafe.SliceData(data)))
-		} else if p.items.Size < 0 {
-			if err := in.Decode(data, unsafe.Pointer(&item)); err != nil {
-				return decodeItemError(err)
-			}
+	if p.items.Size > 0 && out.FixedSize() > 0 {
+		return runPlain(ctx, fn, p)
+	}
+	item, r := new(T), new(R) // codecs look at them: on the heap, once for all
+	data := p.items.Data
+	for p.begun < p.items.Count && p.brake.Load() == 0 {
+		p.begun++
+		*item = *new(T)
+		var src []byte
+		src, data = wire.Next(data, p.items.Size)
+		err := in.Decode(src, unsafe.Pointer(item))
+		if err != nil {
+			return decodeItemError(err)
 		}
-		r, err := fn(ctx, item)
+		*r, err = fn(ctx, *item)
+		if err == nil {
+			err = p.put(unsafe.Pointer(r), out)
+		}
 		if err != nil {
 			return err
-		}
-		switch size := int(unsafe.Sizeof(r)); {
-		case tray.size == 0:
-			tray.commit(0)
-		case tray.size > 0 && tray.fits(size):
-			*(*R)(unsafe.Pointer(&tray.data[tray.used])) = r
-			tray.commit(size)
-		default:
-			if err := p.put(unsafe.Pointer(&r), out); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// put appends the result at v to the tray, whatever its size.
+// runPlain is runPart where the encoding of a value is its memory.
+func runPlain[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *part) error {
+	tray := p.out.tray
+	src := unsafe.Pointer(unsafe.SliceData(p.items.Data))
+	for i := 0; i < p.items.Count && p.brake.Load() == 0; i++ {
+		p.begun = i + 1
+		r, err := fn(ctx, *(*T)(unsafe.Add(src, uintptr(i)*unsafe.Sizeof(*new(T)))))
+		if err != nil {
+			return err
+		}
+		used := tray.used()
+		if used+int(unsafe.Sizeof(r)) > traySize {
+			p.out.emptyTray()
+			used = 0
+		}
+		*(*R)(unsafe.Pointer(&tray.data[used])) = r
+		tray.commit(int(unsafe.Sizeof(r)))
+	}
+	return nil
+}
+
+// put appends the result at v to the tray.
 func (p *part) put(v unsafe.Pointer, plan *codec.Plan) error {
 	tray := p.out.tray
-	if !tray.fits(trayRoom) {
+	if tray.used()+trayRoom > traySize {
 		p.out.emptyTray()
 	}
-	start, header := tray.used, 0
+	start, header := tray.used(), 0
 	if tray.size < 0 {
 		header = 4
 	}
 	b, err := plan.Append(tray.data[start:start+header], v, p.limit)
-	if err != nil {
+	switch {
+	case err != nil:
 		return encodeError("result", err)
-	}
-	if !tray.fits(len(b)) {
+	case start+len(b) > traySize:
 		p.out.single(b[header:])
 		return nil
 	}

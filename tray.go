@@ -14,15 +14,10 @@ type tray struct {
 	data []byte         // the page's tray
 	done *atomic.Uint64 // the word of the page that says how far it is filled
 
-	// The executor's.
-	seq   uint64 // the item of the first result
-	size  int    // of each result; −1: each behind its length
-	used  int    // bytes
-	count int    // results
-
-	// Guarded by the outbox's mutex.
-	sent      int // results
-	sentBytes int
+	seq       uint64 // the item of the first result
+	size      int    // of each result; −1: each behind its length
+	sent      int    // results,
+	sentBytes int    // and what they take; guarded by the outbox's mutex
 }
 
 const trayRoom = 4 << 10 // bytes that are kept for a result whose size is not known
@@ -31,18 +26,15 @@ func newTray(page []byte) *tray {
 	return &tray{page: page, data: page[trayAt:pageSize:pageSize], done: pageWord(page, pageTrayDone)}
 }
 
-// fits reports whether there is room for n bytes.
-func (t *tray) fits(n int) bool { return t.used+n <= len(t.data) }
+// used is how many bytes are in the tray.
+func (t *tray) used() int { return int(uint32(t.done.Load())) }
 
 // next is the number of the item whose result comes next.
-func (t *tray) next() uint64 { return t.seq + uint64(t.count) }
+func (t *tray) next() uint64 { return t.seq + t.done.Load()>>32 }
 
-// commit takes in that a result of n bytes has been put behind the others.
-func (t *tray) commit(n int) {
-	t.used += n
-	t.count++
-	t.done.Store(uint64(t.count)<<32 | uint64(t.used))
-}
+// commit takes in that a result of n bytes has been put behind the others. Only
+// the executor calls it.
+func (t *tray) commit(n int) { publish(t.done, t.done.Load()+(1<<32|uint64(n))) }
 
 // reset empties the tray for results of items from seq on. All that is in it has
 // been sent. The outbox's mutex is held, and on says whether seq is running.
@@ -54,7 +46,7 @@ func (t *tray) reset(seq uint64, size int, on bool) {
 	t.done.Store(0)
 	pageWord(t.page, pageTraySeq).Store(seq)
 	pageWord(t.page, pageTraySize).Store(uint64(size + 1))
-	t.seq, t.size, t.used, t.count, t.sent, t.sentBytes = seq, size, 0, 0, 0, 0
+	t.seq, t.size, t.sent, t.sentBytes = seq, size, 0, 0
 	if on {
 		t.start()
 	}

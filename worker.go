@@ -238,8 +238,10 @@ func (w *worker) stop(m *wire.Stop, cause error) {
 	}
 	current := c == w.call
 	c.bound = min(c.bound, int64(m.Index))
-	if current {
+	if current && w.taken.Count > 1 {
 		w.brake.Store(1)
+		for begin := clock(); clock()-begin < brakeTime; {
+		}
 	}
 	if c.bound < 0 || current && w.running() > c.bound {
 		c.cancel(cause)
@@ -262,6 +264,10 @@ func (w *worker) running() int64 {
 	}
 	return int64(w.taken.Index) + int64(w.out.running()-w.taken.Seq)
 }
+
+// brakeTime is how long after the brake has been pulled the executor may begin an
+// item, or an item that it has begun may not be seen yet: see publish.
+const brakeTime = 5 * time.Microsecond
 
 // dropAfter drops the items after bound. mu is held.
 func (w *worker) dropAfter(bound int64) {
@@ -348,7 +354,7 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 
 // partSize is how many items to take, after a part of last.
 func (c *workerCall) partSize(mapped bool, last int) int {
-	if c.cost == 0 || !mapped {
+	if c.cost == 0 || !mapped || c.function.in.FixedSize() > trayRoom || c.function.out.FixedSize() > trayRoom {
 		return 1
 	}
 	return max(1, min(int(partTime*costScale/c.cost), 8*last))
@@ -414,6 +420,8 @@ func (w *worker) endPart(p *part, c *workerCall, err error) {
 	failed := w.out.tray.next()
 	w.out.endPart()
 	w.mu.Lock()
+	index := p.items.Index + p.begun - 1 // of the last one begun
+	p.items.Split(p.begun)
 	if p.items.Count > 0 {
 		w.queue = slices.Insert(w.queue, 0, p.items)
 	}
@@ -421,7 +429,7 @@ func (w *worker) endPart(p *part, c *workerCall, err error) {
 	w.dropAfter(c.bound)
 	w.mu.Unlock()
 	if err != nil {
-		w.fail(failed, p.items.Index-1, c, err)
+		w.fail(failed, index, c, err)
 	}
 }
 
