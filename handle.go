@@ -1,6 +1,7 @@
 package parallel
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -52,12 +53,15 @@ type handle struct {
 	// The reader's, who goes on from here after a Goexit in code of the user's.
 	frames  *wire.Reader
 	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
+	tray    []byte       // results that were taken from the page
+	reached [2]int       // how far the trays have been filled
 	greeted bool
 	ended   bool // nothing more can be read
 	cleared bool // the burial has got as far as making room
 
 	// For whoever holds the worker: a session, the idle list, nobody else.
 	items     int       // sent so far
+	reach     [2]int    // how far the slots have been filled
 	lastSeq   uint64    // of the last item sent
 	idleSince time.Time // when it became idle
 
@@ -330,6 +334,43 @@ func (h *handle) write(frame []byte) error {
 		frame = frame[n:]
 	}
 	return nil
+}
+
+// putInSlot puts the payload of a frame of items into a slot of the page, and
+// returns the frame that says so. If the page does not take it, the frame goes as
+// it is.
+func (h *handle) putInSlot(slot int, frame []byte) []byte {
+	payload := wire.Payload(frame)
+	m := wire.Slot{At: inboxAt + slot*pageStride, Length: len(payload)}
+	if _, err := h.page.WriteAt(payload, int64(m.At)); err != nil {
+		return frame
+	}
+	h.reach[slot] = max(h.reach[slot], len(payload))
+	return wire.Finish(m.Append(wire.Begin(nil, wire.KindSlot)))
+}
+
+// takeTray takes the results that r tells of from the page. They are valid until
+// the next call.
+func (h *handle) takeTray(r wire.Record) ([]byte, error) {
+	tray := (r.At - trayAt) / pageStride
+	if h.page == nil || r.At < trayAt || tray > 1 || r.Length > int(h.pool.config.MaxMessageBytes)+frameSlack {
+		return nil, errors.New("results where there are none")
+	}
+	if cap(h.tray) < r.Length || cap(h.tray) > pageKeep && r.Length < cap(h.tray)/16 {
+		h.tray = make([]byte, max(r.Length, pageKeep))
+	}
+	data := h.tray[:r.Length]
+	if _, err := h.page.ReadAt(data, int64(r.At)); err != nil {
+		return nil, fmt.Errorf("results that cannot be read: %w", err)
+	}
+	if !wire.Fits(data, r.Count, r.Size) {
+		return nil, errors.New("results of other sizes than it says")
+	}
+	h.reached[tray] = max(h.reached[tray], r.At+r.Length-trayAt-tray*pageStride)
+	var taken [8]byte
+	binary.NativeEndian.PutUint64(taken[:], r.Seq+uint64(r.Count))
+	_, _ = h.page.WriteAt(taken[:], pageTaken) // else the worker goes on without
+	return data, nil
 }
 
 // errDeaf is why a worker is killed that does not read what it is sent.

@@ -87,8 +87,8 @@ var mischiefs = map[string]func(mischief){
 	"no page":            func(mischief) { resizePage(0) },
 	"half a page":        func(mischief) { resizePage(outboxAt / 2) },
 	"an enormous page":   func(mischief) { resizePage(1 << 40) },
-	"a page of noise":    func(mischief) { scribble(pageSize) },
-	"noise and an end":   func(mischief) { scribble(pageSize); os.Exit(0) },
+	"a page of noise":    func(mischief) { scribble(trayAt) },
+	"noise and an end":   func(mischief) { scribble(trayAt); os.Exit(0) },
 	"a lie in the page":  func(mischief) { scribble(8); pause() },
 	"no page and an end": func(mischief) { resizePage(0); os.Exit(0) },
 	"it closes what it has": func(mischief) {
@@ -359,7 +359,7 @@ func fuzzedSession(t *testing.T, n int) *session {
 	close(h.exited)
 	s := newSession(d, h)
 	for i := range n {
-		s.inflight = append(s.inflight, flight{uint64(i + 1), i, 1, 8})
+		s.inflight = append(s.inflight, flight{uint64(i + 1), i, 1, 8, 0})
 	}
 	s.under = n
 	h.recalls.Store(1)

@@ -44,9 +44,9 @@ func newOutbox(to, page *os.File) *outbox {
 		}
 	}
 	if o.page == nil {
-		o.page = make([]byte, pageSize)
+		o.page = make([]byte, outboxAt+outboxSize)
 	}
-	o.tray = newTray(o.page)
+	o.tray = newTray(o.page, o.mapped)
 	o.timer = time.AfterFunc(time.Hour, o.delayed)
 	o.timer.Stop()
 	return o
@@ -138,7 +138,7 @@ func (o *outbox) endPart() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.tray.stop()
-	if o.tray.used()-o.tray.sentBytes >= outboxFull {
+	if o.tray.used()-o.tray.sentBytes >= traySize/2 {
 		o.sendTray()
 	}
 }
@@ -171,7 +171,12 @@ func (o *outbox) sendTray() {
 		return
 	}
 	now := time.Now()
-	frame := wire.AppendResults(wire.Begin(o.buf, wire.KindResults), seq, count, o.tray.size, data)
+	frame := wire.Begin(o.buf, wire.KindResults)
+	if at, ok := o.tray.lend(len(data), seq+uint64(count)); ok {
+		frame = wire.AppendTray(frame, seq, count, o.tray.size, at, len(data))
+	} else {
+		frame = wire.AppendResults(frame, seq, count, o.tray.size, data)
+	}
 	frame = wire.AppendBusy(frame, o.count+count, now.Sub(o.busy))
 	o.count, o.busy = 0, now
 	o.buf = frame

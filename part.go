@@ -36,7 +36,7 @@ type partRunner func(ctx context.Context, p *part) error
 // runPart is the partRunner of fn.
 func runPart[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *part, in, out *codec.Plan) error {
 	fn = limited(fn, p.timeout)
-	if p.items.Size > 0 && out.FixedSize() > 0 {
+	if p.items.Size > 0 && out.FixedSize() > 0 && out.FixedSize() <= trayRoom {
 		return runPlain(ctx, fn, p)
 	}
 	item, r := new(T), new(R) // codecs look at them: on the heap, once for all
@@ -96,7 +96,7 @@ func (p *part) put(v unsafe.Pointer, plan *codec.Plan) error {
 	switch {
 	case err != nil:
 		return encodeError("result", err)
-	case start+len(b) > traySize:
+	case start+len(b) > pageStride:
 		p.out.single(b[header:])
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type session struct {
 	inflight  []flight  // sent and not settled, in the order in which the worker runs them
 	under     int       // how many items that is
 	bytes     int       // their encoded size
+	slots     [2]int    // how many of them are in each slot of the page
 	started   uint64    // without a page: the item that the worker said it was starting
 	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
 	told      bool      // tell has been called
@@ -53,12 +55,13 @@ type flight struct {
 	index int
 	count int // at least 1
 	bytes int
+	slot  int // of the page, in which they are, and 1; 0: in none
 }
 
 // split takes the first n items off f.
 func (f *flight) split(n int) (first flight) {
-	first = flight{f.seq, f.index, n, f.bytes / f.count * n}
-	*f = flight{f.seq + uint64(n), f.index + n, f.count - n, f.bytes - first.bytes}
+	first = flight{f.seq, f.index, n, f.bytes / f.count * n, f.slot}
+	*f = flight{f.seq + uint64(n), f.index + n, f.count - n, f.bytes - first.bytes, f.slot}
 	return first
 }
 
@@ -309,34 +312,50 @@ func (s *session) launch(b *batch) bool {
 	if f.count == 0 {
 		return true
 	}
-	if !s.enlist(f) {
+	wire.PatchCount(b.frame, b.countAt, f.count)
+	if !s.enlist(&f, len(b.frame)) {
 		s.giveBack(f)
 		return false
 	}
 	if s.d.c.onStart != nil {
 		s.d.c.onStart(s.h.pid)
 	}
-	wire.PatchCount(b.frame, b.countAt, f.count)
-	if err := s.h.write(wire.Finish(b.frame)); err != nil {
+	frame := wire.Finish(b.frame)
+	if f.slot > 0 {
+		frame = s.h.putInSlot(f.slot-1, frame)
+	}
+	if err := s.h.write(frame); err != nil {
 		s.fail(err)
 		return false
 	}
 	return true
 }
 
-// enlist makes f under way. It returns false if it must not be sent.
-func (s *session) enlist(f flight) bool {
+// enlist makes f, whose frame has size bytes, under way, in a slot of the page if
+// that is worth it and one is free. It returns false if f must not be sent.
+func (s *session) enlist(f *flight, size int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost || s.condemned && s.under > 0 {
 		return false
 	}
+	if s.h.page != nil && size >= byReference && size <= pageStride {
+		f.slot = 1 + slices.Index(s.slots[:], 0)
+	}
 	s.used = true
-	s.inflight = append(s.inflight, f)
-	s.under += f.count
-	s.bytes += f.bytes
+	s.inflight = append(s.inflight, *f)
+	s.count(*f, 1)
 	s.d.pool.bytesOut.Add(int64(f.bytes))
 	return true
+}
+
+// count counts f in, with sign 1, or out, with sign −1. mu is held.
+func (s *session) count(f flight, sign int) {
+	s.under += sign * f.count
+	s.bytes += sign * f.bytes
+	if f.slot > 0 {
+		s.slots[f.slot-1] += sign * f.count
+	}
 }
 
 // fail gives up a worker that cannot be written to. If it has died by itself,
@@ -404,6 +423,16 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 			return fmt.Errorf("results of %d bytes, which should have %d", r.Size, size)
 		}
 		s.outcomes = r
+	case wire.RecordTray:
+		if cut {
+			return nil // what was there is in what the page says, too
+		}
+		data, err := s.h.takeTray(r)
+		if err != nil {
+			return err
+		}
+		r.Kind, r.Data = wire.RecordResults, data
+		return s.takeRecord(r, cut)
 	case wire.RecordStarted:
 		s.mu.Lock()
 		s.started = r.Seq
@@ -482,8 +511,7 @@ func (s *session) land(seq uint64, n int) (f flight, known int, ok bool) {
 	if first.count == 0 {
 		s.inflight = s.inflight[1:]
 	}
-	s.under -= f.count
-	s.bytes -= f.bytes
+	s.count(f, -1)
 	return f, 0, true
 }
 
@@ -546,8 +574,7 @@ func (s *session) takeDropped(r wire.Record) error {
 		if !asked && !s.d.c.stopped(dropped.index) {
 			return errors.New("it dropped an item that it was to run")
 		}
-		s.under -= dropped.count
-		s.bytes -= dropped.bytes
+		s.count(dropped, -1)
 		s.d.c.giveBack(dropped.span())
 	}
 	s.inflight = kept
@@ -574,7 +601,7 @@ func (s *session) running() uint64 {
 // again.
 func (s *session) workerLost() {
 	if s.h.page != nil && s.outbox == nil {
-		s.outbox = wire.NewCursor(readOutbox(s.h.page))
+		s.outbox = wire.NewCursor(readOutbox(s.h.page, s.d.maxBytes))
 	}
 	if s.outbox != nil {
 		_ = s.takeRecords(s.outbox, true)

@@ -9,22 +9,43 @@ import (
 // word says how many there are and so both that a result is finished and that the
 // next item is running. The outbox sends what is in the tray, at any time and
 // from any goroutine, and the executor goes on meanwhile.
+//
+// There are two, so that one can be filled while the parent has still to take
+// what is in the other.
 type tray struct {
 	page []byte
-	data []byte         // the page's tray
+	data []byte         // of the one that is being filled
 	done *atomic.Uint64 // the word of the page that says how far it is filled
 
-	seq       uint64 // the item of the first result
-	size      int    // of each result; −1: each behind its length
-	sent      int    // results,
-	sentBytes int    // and what they take; guarded by the outbox's mutex
+	seq       uint64    // the item of the first result
+	size      int       // of each result; −1: each behind its length
+	half      int       // which of the two
+	sent      int       // results,
+	sentBytes int       // and what they take; guarded by the outbox's mutex
+	until     [2]uint64 // the item after the last one that the parent is to take from a tray
 }
 
-const trayRoom = 4 << 10 // bytes that are kept for a result whose size is not known
+const (
+	traySize = 256 << 10 // bytes in a tray that make it full
+	trayRoom = 4 << 10   // bytes that are kept for a result whose size is not known
+)
 
-func newTray(page []byte) *tray {
-	return &tray{page: page, data: page[trayAt:pageSize:pageSize], done: pageWord(page, pageTrayDone)}
+func newTray(page []byte, mapped bool) *tray {
+	t := &tray{page: page, done: pageWord(page, pageTrayDone)}
+	if mapped {
+		t.choose(0)
+	}
+	return t
 }
+
+// choose makes one of the two the one to be filled.
+func (t *tray) choose(half int) {
+	t.half = half
+	t.data = t.page[trayAt+half*pageStride:][:pageStride:pageStride]
+}
+
+// free reports whether the parent has taken what it was to take from a tray.
+func (t *tray) free(half int) bool { return t.until[half] <= pageWord(t.page, pageTaken).Load() }
 
 // used is how many bytes are in the tray.
 func (t *tray) used() int { return int(uint32(t.done.Load())) }
@@ -44,6 +65,10 @@ func (t *tray) reset(seq uint64, size int, on bool) {
 	}
 	pageWord(t.page, pageTrayOn).Store(0)
 	t.done.Store(0)
+	if !t.free(t.half) {
+		t.choose(1 - t.half) // that one is: see lend
+	}
+	pageWord(t.page, pageTrayAt).Store(uint64(t.half))
 	pageWord(t.page, pageTraySeq).Store(seq)
 	pageWord(t.page, pageTraySize).Store(uint64(size + 1))
 	t.seq, t.size, t.sent, t.sentBytes = seq, size, 0, 0
@@ -70,4 +95,15 @@ func (t *tray) unsent() (seq uint64, count int, data []byte) {
 	count -= t.sent
 	t.sent, t.sentBytes = t.sent+count, end
 	return seq, count, data
+}
+
+// lend reports whether the parent may be left to take n bytes of results, up to
+// those of item until, from the tray, and where they are: if they are worth it,
+// and there is another tray to fill meanwhile. The outbox's mutex is held.
+func (t *tray) lend(n int, until uint64) (at int, ok bool) {
+	if n < byReference || !t.free(1-t.half) {
+		return 0, false
+	}
+	t.until[t.half] = until
+	return trayAt + t.half*pageStride + t.sentBytes - n, true
 }

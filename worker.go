@@ -144,6 +144,15 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 		return w.begin(&m)
 	case wire.KindItems:
 		return w.enqueue(slices.Clone(payload))
+	case wire.KindSlot:
+		var m wire.Slot
+		if err := m.Parse(payload); err != nil {
+			return err
+		}
+		if !w.out.mapped || m.At > pageSize-m.Length {
+			return errors.New("items where there is no memory")
+		}
+		return w.enqueue(w.out.page[m.At:][:m.Length:m.Length])
 	case wire.KindStop:
 		var m wire.Stop
 		if err := m.Parse(payload); err != nil {
@@ -311,10 +320,10 @@ func (w *worker) recall() {
 func (w *worker) execute() {
 	for {
 		items, c, ctx := w.next()
-		if items.Count == 1 {
-			w.run(items, c, ctx)
-		} else {
+		if w.out.mapped {
 			w.runPart(items, c, ctx)
+		} else {
+			w.run(items, c, ctx)
 		}
 	}
 }
@@ -344,17 +353,17 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 		w.queue = w.queue[1:]
 	}
 	w.brake.Store(0)
-	if w.taken.Count == 1 {
-		w.out.begin(w.taken.Seq)
-	} else {
+	if w.out.mapped {
 		w.out.beginPart(w.taken.Seq, w.call.function.out.FixedSize())
+	} else {
+		w.out.begin(w.taken.Seq)
 	}
 	return w.taken, w.call, w.call.ctx
 }
 
 // partSize is how many items to take, after a part of last.
 func (c *workerCall) partSize(mapped bool, last int) int {
-	if c.cost == 0 || !mapped || c.function.in.FixedSize() > trayRoom || c.function.out.FixedSize() > trayRoom {
+	if c.cost == 0 || !mapped {
 		return 1
 	}
 	return max(1, min(int(partTime*costScale/c.cost), 8*last))
@@ -369,7 +378,7 @@ func (c *workerCall) learn(n int, took time.Duration) {
 	c.cost = fresh
 }
 
-// run runs one item and puts its outcome into the outbox. A panic ends here; a
+// run runs one item and puts its outcome into the outbox, where there is no page. A panic ends here; a
 // Goexit takes this goroutine with it, and another goes on.
 func (w *worker) run(it wire.Run, c *workerCall, ctx context.Context) {
 	returned := false

@@ -25,6 +25,7 @@ const (
 	KindHello   Kind = iota + 1 // both ways: who speaks, see Hello and Welcome
 	KindCall                    // to the worker: the call that the next items belong to
 	KindItems                   // to the worker: items to run, in this order
+	KindSlot                    // to the worker: the same, in shared memory
 	KindStop                    // to the worker: go no further than an item
 	KindRecall                  // to the worker: give back what has not been started
 	KindResults                 // to the parent: what became of items
@@ -49,6 +50,9 @@ func Finish(frame []byte) []byte {
 	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-headerLen))
 	return frame
 }
+
+// Payload is the payload of a frame that Begin started.
+func Payload(frame []byte) []byte { return frame[headerLen:] }
 
 // Reader reads frames. It is not safe for concurrent use.
 type Reader struct {

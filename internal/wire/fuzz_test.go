@@ -46,7 +46,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(binary.AppendUvarint([]byte{Version, 1}, 1<<40))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		grown := allocated(func() {
-			for _, m := range []message{&Hello{}, &Welcome{}, &Call{}, &Stop{}} {
+			for _, m := range []message{&Hello{}, &Welcome{}, &Call{}, &Stop{}, &Slot{}} {
 				if m.Parse(src) == nil {
 					again := m.Append(nil) // what was taken can be said
 					if err := m.Parse(again); err != nil {

@@ -159,6 +159,22 @@ func (r *Run) Parse(src []byte) error {
 	return nil
 }
 
+// Slot says where in shared memory the payload of a frame of items is.
+type Slot struct{ At, Length int }
+
+// Append appends the message to a frame.
+func (m *Slot) Append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(m.At))
+	return binary.AppendUvarint(dst, uint64(m.Length))
+}
+
+// Parse reads the message from a payload.
+func (m *Slot) Parse(src []byte) error {
+	c := NewCursor(src)
+	m.At, m.Length = int(c.Uint(math.MaxInt)), int(c.Uint(math.MaxInt))
+	return c.End()
+}
+
 // Fits reports whether data is count items or results of the given size, as in
 // Run.
 func Fits(data []byte, count, size int) bool {
@@ -234,6 +250,7 @@ type RecordKind uint8
 const (
 	RecordResult   RecordKind = iota + 1 // item Seq ran well; Data is its result
 	RecordResults                        // Count items from Seq on ran well; Data is their results, of Size as in Run
+	RecordTray                           // the same, where the results are in shared memory: Length bytes at At
 	RecordFailure                        // item Seq failed; Data is its error
 	RecordStarted                        // item Seq is about to run
 	RecordDropped                        // items Seq to Last were not started and will not be, as a Stop wants it
@@ -243,13 +260,15 @@ const (
 
 // Record is one thing that a worker has to say. What a kind does not name is zero.
 type Record struct {
-	Kind  RecordKind
-	Seq   uint64
-	Last  uint64
-	Count int
-	Size  int
-	Time  time.Duration
-	Data  []byte // part of the payload
+	Kind   RecordKind
+	Seq    uint64
+	Last   uint64
+	Count  int
+	Size   int
+	At     int
+	Length int
+	Time   time.Duration
+	Data   []byte // part of the payload
 }
 
 // AppendResults appends a RecordResults.
@@ -259,6 +278,15 @@ func AppendResults(dst []byte, seq uint64, count, size int, data []byte) []byte 
 	dst = binary.AppendUvarint(dst, uint64(size+1))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data)))
 	return append(dst, data...)
+}
+
+// AppendTray appends a RecordTray.
+func AppendTray(dst []byte, seq uint64, count, size, at, length int) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(RecordTray)), seq)
+	dst = binary.AppendUvarint(dst, uint64(count))
+	dst = binary.AppendUvarint(dst, uint64(size+1))
+	dst = binary.AppendUvarint(dst, uint64(at))
+	return binary.AppendUvarint(dst, uint64(length))
 }
 
 // AppendRecordHeader appends what stands before the data of a result or failure
@@ -301,6 +329,12 @@ func ReadRecord(c *Cursor) (Record, error) {
 		if c.Err() == nil && !Fits(r.Data, r.Count, r.Size) {
 			c.Fail()
 		}
+	case RecordTray:
+		r.Seq = c.Uint(math.MaxUint64)
+		r.Count = int(c.Uint(math.MaxInt32))
+		r.Size = int(c.Uint(math.MaxInt32)) - 1
+		r.At = int(c.Uint(math.MaxInt))
+		r.Length = int(c.Uint(math.MaxInt))
 	case RecordStarted:
 		r.Seq = c.Uint(math.MaxUint64)
 	case RecordDropped, RecordRecalled:
