@@ -40,6 +40,8 @@ type dispatch struct {
 	retries  int
 	maxBytes int // of an encoded item
 
+	ramp bool // batches must not grow too fast, since the function's cost was not known before
+
 	shared    bool
 	shareType string
 	share     []byte
@@ -113,6 +115,10 @@ func (c *call) runProcesses(s *settings, id identity, w remoteWork) error {
 func (d *dispatch) run() {
 	d.c.mu.Lock()
 	d.c.patient = true
+	if d.c.closed { // else the input is not to be read ahead
+		d.c.itemCost = time.Duration(d.function.cost.Load())
+	}
+	d.ramp = d.c.itemCost == 0
 	d.c.onHungry = d.pokeMonitor
 	d.c.onBound = append(d.c.onBound, d.pokeMonitor)
 	d.c.mu.Unlock()
@@ -239,6 +245,7 @@ func (d *dispatch) measured(n int, took time.Duration) {
 	d.c.mu.Lock()
 	d.c.learn(n, took)
 	d.c.mu.Unlock()
+	d.function.learn(n, took)
 }
 
 // fruitful notes that an item has come to an end.

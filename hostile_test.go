@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -227,13 +228,23 @@ func TestHostileWorkers(t *testing.T) {
 			items[2].How, items[2].Dir = how, strayDir(t)
 			// An item that neither ends nor sends anything is over its time.
 			out, err := Map(patient(t), items, misbehave, On(pool), KeepGoing(), ItemTimeout(500*time.Millisecond))
+			// It may spoil what it has run itself: the results in its page, which
+			// then are the failures of a process that has died.
+			spoilt := map[int]bool{2: true}
 			for _, e := range itemErrors(err) {
-				if e.Index != 2 {
+				var crash *CrashError
+				if touchesPage(how) && errors.As(e, &crash) {
+					spoilt[e.Index] = true
+				}
+				if !spoilt[e.Index] {
 					t.Fatalf("an innocent item failed: %v", e)
 				}
 			}
+			if len(spoilt) > 20 {
+				t.Errorf("%d items failed", len(spoilt))
+			}
 			for i, n := range out {
-				if n != i && i != 2 {
+				if n != i && !spoilt[i] {
 					t.Errorf("result %d is %d", i, n)
 				}
 			}
@@ -245,6 +256,11 @@ func TestHostileWorkers(t *testing.T) {
 			}
 		})
 	})
+}
+
+// touchesPage reports whether a mischief destroys what the page says.
+func touchesPage(how string) bool {
+	return !withoutPage.Load() && (strings.Contains(how, "page") || strings.Contains(how, "noise"))
 }
 
 // sideBySide runs a subtest for each name, some at once, since most only wait.

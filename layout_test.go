@@ -24,7 +24,7 @@ var floors = []struct {
 }{
 	{name: "words", files: []string{"doc.go", "errors.go"}, besides: []string{"tellingLine"}},
 	{name: "what crosses", files: []string{"share.go", "registry.go", "remote.go"},
-		besides: []string{"option", "Option", "settings", "shared", "identity", "identify", "caller", "fn", "typ", "limited", "withoutResult", "runPart", "partRunner", "part"}},
+		besides: []string{"option", "Option", "settings", "shared", "identity", "identify", "caller", "fn", "typ", "limited", "withoutResult", "runPart", "partRunner", "part", "costScale"}},
 	{name: "what a call is", files: []string{"options.go"}, besides: []string{"ProcessPool", "size"}},
 	{name: "the book", files: []string{"pool.go", "cost.go", "lookout.go", "goroutines.go"}},
 	{name: "the worker's side", files: []string{"page.go", "tray.go", "outbox.go", "part.go", "worker.go", "process_unix.go", "process_linux.go",

@@ -25,6 +25,7 @@ type function struct {
 	late  bool // registered after Init, so that no worker process knows it
 	in    *codec.Plan
 	out   *codec.Plan
+	cost  atomic.Int64 // what an item took lately, by a worker's clock, ×costScale; 0: not known
 
 	// invoke runs the function in a worker on an encoded item and appends the
 	// encoded result to dst.
@@ -32,6 +33,15 @@ type function struct {
 
 	// runPart does the same to many items. See part.go.
 	runPart partRunner
+}
+
+// learn takes in that n items took so long.
+func (f *function) learn(n int, took time.Duration) {
+	fresh := max(1, int64(took)*costScale/int64(n))
+	if known := f.cost.Load(); known > 0 {
+		fresh = (known + fresh) / 2
+	}
+	f.cost.Store(fresh)
 }
 
 // invocation is what invoke needs to know of the call.

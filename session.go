@@ -196,7 +196,11 @@ func (s *session) batchSize(last int) int {
 	if cost == 0 {
 		return 1
 	}
-	return max(1, min(int(batchTime*costScale/cost), batchGrow*last))
+	size := max(1, int(batchTime*costScale/cost))
+	if s.d.ramp {
+		size = min(size, batchGrow*last)
+	}
+	return size
 }
 
 // batch is claimed items on their way into frames.

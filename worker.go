@@ -79,8 +79,7 @@ type workerCall struct {
 	endBase    context.CancelFunc
 	ctx        context.Context // fn's
 	cancel     context.CancelCauseFunc
-	bound      int64         // no item after it is started
-	cost       time.Duration // what an item took lately, ×costScale; 0: not known
+	bound      int64 // no item after it is started
 }
 
 // serveWorker is the life of a worker process. This goroutine listens to the
@@ -313,6 +312,7 @@ func (w *worker) recall() {
 		first, last = w.queue[0].Seq, w.queue[n-1].Seq+uint64(w.queue[n-1].Count)-1
 	}
 	w.queue = nil
+	w.brake.Store(1) // so that the next recall gets what the executor has taken
 	w.out.say(wire.AppendDropped(nil, wire.RecordRecalled, first, last))
 }
 
@@ -333,10 +333,9 @@ func (w *worker) execute() {
 func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	last := w.taken.Count
-	if last > 0 {
+	if w.taken.Count > 0 {
 		now := time.Now()
-		w.call.learn(last, now.Sub(w.since))
+		w.call.function.learn(w.taken.Count, now.Sub(w.since))
 		w.since = now
 	}
 	w.taken = wire.Run{}
@@ -348,7 +347,7 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 		w.since = time.Now()
 	}
 	first := &w.queue[0]
-	w.taken = first.Split(min(first.Count, w.call.partSize(w.out.mapped, last)))
+	w.taken = first.Split(min(first.Count, w.partSize()))
 	if first.Count == 0 {
 		w.queue = w.queue[1:]
 	}
@@ -361,21 +360,13 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	return w.taken, w.call, w.call.ctx
 }
 
-// partSize is how many items to take, after a part of last.
-func (c *workerCall) partSize(mapped bool, last int) int {
-	if c.cost == 0 || !mapped {
+// partSize is how many items to take.
+func (w *worker) partSize() int {
+	cost := w.call.function.cost.Load()
+	if cost == 0 || !w.out.mapped {
 		return 1
 	}
-	return max(1, min(int(partTime*costScale/c.cost), 8*last))
-}
-
-// learn takes in that n items took so long.
-func (c *workerCall) learn(n int, took time.Duration) {
-	fresh := max(1, took*costScale/time.Duration(n))
-	if c.cost > 0 {
-		fresh = (c.cost + fresh) / 2
-	}
-	c.cost = fresh
+	return max(1, int(int64(partTime)*costScale/cost))
 }
 
 // run runs one item and puts its outcome into the outbox, where there is no page. A panic ends here; a
