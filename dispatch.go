@@ -23,9 +23,8 @@ type remoteWork interface {
 	// memory returns the bytes of items whose encoding is their memory; nil if
 	// they do not lie in one piece.
 	memory(s span) []byte
-	// fill stores results whose encoding is their memory. It returns false if
-	// they do not lie in one piece.
-	fill(s span, results []byte) bool
+	// results returns the same for results, which are to be written there.
+	results(s span) []byte
 }
 
 // dispatch is one call in worker processes. A goroutine for each worker serves

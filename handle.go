@@ -336,41 +336,56 @@ func (h *handle) write(frame []byte) error {
 	return nil
 }
 
-// putInSlot puts the payload of a frame of items into a slot of the page, and
-// returns the frame that says so. If the page does not take it, the frame goes as
-// it is.
-func (h *handle) putInSlot(slot int, frame []byte) []byte {
-	payload := wire.Payload(frame)
-	m := wire.Slot{At: inboxAt + slot*pageStride, Length: len(payload)}
-	if _, err := h.page.WriteAt(payload, int64(m.At)); err != nil {
-		return frame
+// putInSlot puts the data of a run into a slot of the page, and returns the frame
+// that says so, made in buf; nil if the page does not take it.
+func (h *handle) putInSlot(slot int, run wire.Run, buf []byte) []byte {
+	m := wire.Slot{Run: run, At: inboxAt + slot*pageStride, Length: len(run.Data)}
+	if _, err := h.page.WriteAt(run.Data, int64(m.At)); err != nil {
+		return nil
 	}
-	h.reach[slot] = max(h.reach[slot], len(payload))
-	return wire.Finish(m.Append(wire.Begin(nil, wire.KindSlot)))
+	h.reach[slot] = max(h.reach[slot], m.Length)
+	return wire.Finish(m.Append(wire.Begin(buf, wire.KindSlot)))
 }
 
-// takeTray takes the results that r tells of from the page. They are valid until
-// the next call.
-func (h *handle) takeTray(r wire.Record) ([]byte, error) {
+// checkTray reports whether the results that r tells of are where they may be.
+func (h *handle) checkTray(r wire.Record) error {
 	tray := (r.At - trayAt) / pageStride
 	if h.page == nil || r.At < trayAt || tray > 1 || r.Length > int(h.pool.config.MaxMessageBytes)+frameSlack {
-		return nil, errors.New("results where there are none")
+		return errors.New("results where there are none")
 	}
+	h.reached[tray] = max(h.reached[tray], r.At+r.Length-trayAt-tray*pageStride)
+	return nil
+}
+
+// takeTray reads the results that r tells of. They are valid until the next call.
+func (h *handle) takeTray(r wire.Record) ([]byte, error) {
 	if cap(h.tray) < r.Length || cap(h.tray) > pageKeep && r.Length < cap(h.tray)/16 {
 		h.tray = make([]byte, max(r.Length, pageKeep))
 	}
 	data := h.tray[:r.Length]
-	if _, err := h.page.ReadAt(data, int64(r.At)); err != nil {
-		return nil, fmt.Errorf("results that cannot be read: %w", err)
+	if err := h.readTray(data, r.At); err != nil {
+		return nil, err
 	}
 	if !wire.Fits(data, r.Count, r.Size) {
 		return nil, errors.New("results of other sizes than it says")
 	}
-	h.reached[tray] = max(h.reached[tray], r.At+r.Length-trayAt-tray*pageStride)
-	var taken [8]byte
-	binary.NativeEndian.PutUint64(taken[:], r.Seq+uint64(r.Count))
-	_, _ = h.page.WriteAt(taken[:], pageTaken) // else the worker goes on without
+	h.tookTray(r.Seq + uint64(r.Count))
 	return data, nil
+}
+
+func (h *handle) readTray(data []byte, at int) error {
+	if _, err := h.page.ReadAt(data, int64(at)); err != nil {
+		return fmt.Errorf("results that cannot be read: %w", err)
+	}
+	return nil
+}
+
+// tookTray tells the worker that the results of the items before seq have been
+// read, so that their tray may be filled again.
+func (h *handle) tookTray(seq uint64) {
+	var taken [8]byte
+	binary.NativeEndian.PutUint64(taken[:], seq)
+	_, _ = h.page.WriteAt(taken[:], pageTaken) // else the worker goes on without
 }
 
 // errDeaf is why a worker is killed that does not read what it is sent.

@@ -211,10 +211,7 @@ func (w *mapWork[T, R]) decode(src []byte, i int, out *codec.Plan) error {
 
 func (w *mapWork[T, R]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
 
-func (w *mapWork[T, R]) fill(s span, results []byte) bool {
-	copy(memory(w.out[s.lo:s.hi]), results)
-	return true
-}
+func (w *mapWork[T, R]) results(s span) []byte { return memory(w.out[s.lo:s.hi]) }
 
 // memory is the memory of values.
 func memory[V any](values []V) []byte {
@@ -258,7 +255,7 @@ func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan) error {
 
 func (w *eachWork[T]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
 
-func (w *eachWork[T]) fill(span, []byte) bool { return true } // its results have no size
+func (w *eachWork[T]) results(span) []byte { return nil } // they have no size
 
 // decodeInto decodes src into *v, or leaves *v zero.
 func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {

@@ -371,4 +371,4 @@ func (st *stream[T, R]) decode(src []byte, i int, out *codec.Plan) error {
 
 func (st *stream[T, R]) memory(span) []byte { return nil }
 
-func (st *stream[T, R]) fill(span, []byte) bool { return false }
+func (st *stream[T, R]) results(span) []byte { return nil }

@@ -24,8 +24,9 @@ type session struct {
 
 	// The sender's.
 	attached bool
-	used     bool   // an item has been sent
-	buf      []byte // for frames
+	used     bool     // an item has been sent
+	buf      []byte   // for frames of items
+	small    [64]byte // for a frame that says where they are
 
 	// The reader's.
 	finished int          // items that ran well and are not entered yet
@@ -208,6 +209,7 @@ type batch struct {
 	claimed span   // those not looked at yet
 	frame   []byte // of flight
 	countAt int    // where its count stands
+	memory  []byte // the data of flight, where it is not in frame: the items themselves
 	flight  flight // encoded and not sent
 	current int    // the item whose encoder is running; −1: none
 }
@@ -256,10 +258,10 @@ func (s *session) encode(b *batch) (full bool) {
 	if size > 0 && size <= s.d.maxBytes {
 		some := span{b.claimed.lo, min(b.claimed.hi, b.claimed.lo+max(1, (batchBytes-start)/size))}
 		if items := s.d.work.memory(some); items != nil {
-			b.frame = append(b.frame, items...)
+			b.memory = items
 			b.claimed.lo = some.hi
 			s.enter(b, some.len(), len(items))
-			return false
+			return true
 		}
 	}
 	i := b.claimed.lo
@@ -311,22 +313,30 @@ func (s *session) giveBack(flights ...flight) {
 // launch sends what is in b. It returns false if the worker cannot be sent any
 // more at present; the items are then given back, or will be at its burial.
 func (s *session) launch(b *batch) bool {
-	f := b.flight
-	b.flight = flight{}
+	f, memory := b.flight, b.memory
+	b.flight, b.memory = flight{}, nil
 	if f.count == 0 {
 		return true
 	}
-	wire.PatchCount(b.frame, b.countAt, f.count)
-	if !s.enlist(&f, len(b.frame)) {
+	if !s.enlist(&f) {
 		s.giveBack(f)
 		return false
 	}
 	if s.d.c.onStart != nil {
 		s.d.c.onStart(s.h.pid)
 	}
-	frame := wire.Finish(b.frame)
+	var frame []byte
 	if f.slot > 0 {
-		frame = s.h.putInSlot(f.slot-1, frame)
+		run := wire.Run{Seq: f.seq, Index: f.index, Count: f.count, Size: s.d.function.in.FixedSize(), Data: memory}
+		if memory == nil {
+			run.Data = wire.RunData(b.frame)
+		}
+		frame = s.h.putInSlot(f.slot-1, run, s.small[:0])
+	}
+	if frame == nil {
+		wire.PatchCount(b.frame, b.countAt, f.count)
+		b.frame = append(b.frame, memory...)
+		frame = wire.Finish(b.frame)
 	}
 	if err := s.h.write(frame); err != nil {
 		s.fail(err)
@@ -335,15 +345,15 @@ func (s *session) launch(b *batch) bool {
 	return true
 }
 
-// enlist makes f, whose frame has size bytes, under way, in a slot of the page if
-// that is worth it and one is free. It returns false if f must not be sent.
-func (s *session) enlist(f *flight, size int) bool {
+// enlist makes f under way, in a slot of the page if that is worth it and one is
+// free. It returns false if f must not be sent.
+func (s *session) enlist(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost || s.condemned && s.under > 0 {
 		return false
 	}
-	if s.h.page != nil && size >= byReference && size <= pageStride {
+	if s.h.page != nil && f.bytes >= byReference && f.bytes <= pageStride {
 		f.slot = 1 + slices.Index(s.slots[:], 0)
 	}
 	s.used = true
@@ -431,6 +441,14 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 		if cut {
 			return nil // what was there is in what the page says, too
 		}
+		if err := s.h.checkTray(r); err != nil {
+			return err
+		}
+		if r.Size > 0 && r.Size == s.d.function.out.FixedSize() && r.Length == r.Count*r.Size {
+			if done, err := s.fillFromTray(r); done || err != nil {
+				return err
+			}
+		}
 		data, err := s.h.takeTray(r)
 		if err != nil {
 			return err
@@ -449,12 +467,50 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 	return nil
 }
 
+// fillFromTray settles the items of r, whose results only have to be copied, by
+// reading them to where they belong. It returns false if that is not in one piece.
+func (s *session) fillFromTray(r wire.Record) (done bool, err error) {
+	for at := r.At; r.Count > 0; {
+		f, ok := s.first(r.Seq, r.Count)
+		if !ok {
+			return false, fmt.Errorf("an outcome for item %d out of turn", r.Seq)
+		}
+		memory := s.d.work.results(f.span())
+		if memory == nil {
+			return false, nil
+		}
+		if err := s.h.readTray(memory, at); err != nil {
+			clear(memory)
+			return false, err
+		}
+		s.land(r.Seq, f.count)
+		s.finished += f.count
+		s.d.pool.bytesIn.Add(int64(len(memory)))
+		at += len(memory)
+		r.Seq, r.Count = r.Seq+uint64(f.count), r.Count-f.count
+	}
+	s.h.tookTray(r.Seq)
+	return true, nil
+}
+
+// first is at most n items of those under way, if seq is the first of them.
+func (s *session) first(seq uint64, n int) (f flight, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.inflight) == 0 || s.inflight[0].seq != seq {
+		return flight{}, false
+	}
+	f = s.inflight[0]
+	f.count = min(n, f.count)
+	return f, true
+}
+
 // takeOutcomes settles the first items of s.outcomes: one, or all that follow one
 // another if their results only have to be copied.
 func (s *session) takeOutcomes(cut bool) error {
 	r := &s.outcomes
 	most := 1
-	if r.Kind == wire.RecordResults && r.Size > 0 {
+	if r.Kind == wire.RecordResults && r.Size >= 0 {
 		most = r.Count
 	}
 	f, known, ok := s.land(r.Seq, most)
@@ -481,9 +537,12 @@ func (s *session) takeOutcomes(cut bool) error {
 	if kind == wire.RecordFailure {
 		return s.takeFailure(data, f.index)
 	}
-	if kind == wire.RecordResults && size > 0 && s.d.work.fill(f.span(), data) {
-		s.finished += f.count
-		return nil
+	if kind == wire.RecordResults && size >= 0 {
+		if memory := s.d.work.results(f.span()); memory != nil || size == 0 {
+			copy(memory, data)
+			s.finished += f.count
+			return nil
+		}
 	}
 	for i := range f.count {
 		var result []byte

@@ -142,7 +142,11 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 		}
 		return w.begin(&m)
 	case wire.KindItems:
-		return w.enqueue(slices.Clone(payload))
+		var run wire.Run
+		if err := run.Parse(slices.Clone(payload)); err != nil {
+			return err
+		}
+		return w.enqueue(run)
 	case wire.KindSlot:
 		var m wire.Slot
 		if err := m.Parse(payload); err != nil {
@@ -151,7 +155,10 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 		if !w.out.mapped || m.At > pageSize-m.Length {
 			return errors.New("items where there is no memory")
 		}
-		return w.enqueue(w.out.page[m.At:][:m.Length:m.Length])
+		if err := m.Take(w.out.page[m.At:][:m.Length:m.Length]); err != nil {
+			return err
+		}
+		return w.enqueue(m.Run)
 	case wire.KindStop:
 		var m wire.Stop
 		if err := m.Parse(payload); err != nil {
@@ -216,17 +223,13 @@ func registered(n int) (*function, error) {
 // renew gives the call a context for the items to come.
 func (c *workerCall) renew() { c.ctx, c.cancel = context.WithCancelCause(c.base) }
 
-// enqueue takes in a frame of items. Those that the parent had on their way when
+// enqueue takes in items. Those that the parent had on their way when
 // it said that they are not wanted any more are dropped.
-func (w *worker) enqueue(payload []byte) error {
+func (w *worker) enqueue(run wire.Run) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.call == nil {
 		return errors.New("items of no call")
-	}
-	var run wire.Run
-	if err := run.Parse(payload); err != nil {
-		return err
 	}
 	if run.Count > 0 {
 		w.queue = append(w.queue, run)

@@ -51,9 +51,6 @@ func Finish(frame []byte) []byte {
 	return frame
 }
 
-// Payload is the payload of a frame that Begin started.
-func Payload(frame []byte) []byte { return frame[headerLen:] }
-
 // Reader reads frames. It is not safe for concurrent use.
 type Reader struct {
 	r   *bufio.Reader

@@ -130,6 +130,9 @@ func AppendRunHeader(dst []byte, seq uint64, index, size int) (frame []byte, cou
 	return dst, len(dst) - 8
 }
 
+// RunData is the data in a frame that AppendRunHeader stands at the start of.
+func RunData(frame []byte) []byte { return frame[headerLen+runHeader:] }
+
 // PatchCount enters the number of items at the place that AppendRunHeader
 // returned.
 func PatchCount(frame []byte, countAt, count int) {
@@ -152,18 +155,23 @@ func (r *Run) Parse(src []byte) error {
 	if index > math.MaxInt-math.MaxUint32 {
 		return ErrMalformed
 	}
-	*r = Run{binary.LittleEndian.Uint64(src), int(index), int(count), int(size) - 1, src[runHeader:]}
-	if !Fits(r.Data, r.Count, r.Size) {
-		return ErrMalformed
-	}
-	return nil
+	*r = Run{binary.LittleEndian.Uint64(src), int(index), int(count), int(size) - 1, nil}
+	return r.Take(src[runHeader:])
 }
 
-// Slot says where in shared memory the payload of a frame of items is.
-type Slot struct{ At, Length int }
+// Slot is a run whose data is in shared memory: Length bytes at At.
+type Slot struct {
+	Run    // without Data
+	At     int
+	Length int
+}
 
 // Append appends the message to a frame.
 func (m *Slot) Append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, m.Seq)
+	dst = binary.AppendUvarint(dst, uint64(m.Index))
+	dst = binary.AppendUvarint(dst, uint64(m.Count))
+	dst = binary.AppendUvarint(dst, uint64(m.Size+1))
 	dst = binary.AppendUvarint(dst, uint64(m.At))
 	return binary.AppendUvarint(dst, uint64(m.Length))
 }
@@ -171,8 +179,18 @@ func (m *Slot) Append(dst []byte) []byte {
 // Parse reads the message from a payload.
 func (m *Slot) Parse(src []byte) error {
 	c := NewCursor(src)
+	m.Run = Run{c.Uint(math.MaxUint64), int(c.Uint(math.MaxInt - math.MaxInt32)), int(c.Uint(math.MaxInt32)), int(c.Uint(math.MaxInt32)) - 1, nil}
 	m.At, m.Length = int(c.Uint(math.MaxInt)), int(c.Uint(math.MaxInt))
 	return c.End()
+}
+
+// Take makes data the run's.
+func (r *Run) Take(data []byte) error {
+	if !Fits(data, r.Count, r.Size) {
+		return ErrMalformed
+	}
+	r.Data = data
+	return nil
 }
 
 // Fits reports whether data is count items or results of the given size, as in
