@@ -46,6 +46,7 @@ type handle struct {
 	welcome chan wire.Welcome // the worker's answer to Hello, once
 
 	writeMu sync.Mutex
+	bells   uint64       // stops and recalls that have been written; with writeMu held
 	writing atomic.Bool  // a frame is being written
 	sent    atomic.Int64 // bytes written so far
 	recalls atomic.Int64 // sent and not answered; an answer may come when the session has ended
@@ -325,6 +326,8 @@ func (h *handle) write(frame []byte) error {
 	defer h.writeMu.Unlock()
 	h.writing.Store(true)
 	defer h.writing.Store(false)
+	kind := wire.KindOf(frame)
+	urgent := kind == wire.KindStop || kind == wire.KindRecall
 	for len(frame) > 0 {
 		n, err := h.requests.Write(frame[:min(len(frame), writeStep)])
 		h.sent.Add(int64(n))
@@ -333,7 +336,18 @@ func (h *handle) write(frame []byte) error {
 		}
 		frame = frame[n:]
 	}
+	if urgent && h.page != nil {
+		h.bells++
+		h.setWord(pageBell, h.bells)
+	}
 	return nil
+}
+
+// setWord sets a word of the page. Where that fails, the worker goes on without.
+func (h *handle) setWord(at int64, v uint64) {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], v)
+	_, _ = h.page.WriteAt(b[:], at)
 }
 
 // putInSlot puts the data of a run into a slot of the page, and returns the frame
@@ -382,11 +396,7 @@ func (h *handle) readTray(data []byte, at int) error {
 
 // tookTray tells the worker that the results of the items before seq have been
 // read, so that their tray may be filled again.
-func (h *handle) tookTray(seq uint64) {
-	var taken [8]byte
-	binary.NativeEndian.PutUint64(taken[:], seq)
-	_, _ = h.page.WriteAt(taken[:], pageTaken) // else the worker goes on without
-}
+func (h *handle) tookTray(seq uint64) { h.setWord(pageTaken, seq) }
 
 // errDeaf is why a worker is killed that does not read what it is sent.
 var errDeaf = errors.New("it does not read its requests")

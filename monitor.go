@@ -21,12 +21,13 @@ var (
 
 // How often the monitor looks, while there is something to look for.
 const (
-	lookMemory = 10 * time.Millisecond
-	lookHungry = time.Millisecond
-	lookMin    = time.Millisecond
-	lookMax    = 50 * time.Millisecond
-	lookSilent = time.Second // for a worker that may have stopped for ever
-	graceLooks = 20          // for a worker to give back what it has not started, before it is killed
+	lookMemory  = 10 * time.Millisecond
+	lookHungry  = time.Millisecond
+	lookMin     = time.Millisecond
+	lookMax     = 50 * time.Millisecond
+	lookSilent  = time.Second            // for a worker that may have stopped for ever
+	worthRecall = 300 * time.Microsecond // of items that another worker could run: some round trips
+	graceLooks  = 20                     // for a worker to give back what it has not started, before it is killed
 )
 
 // watch is what the monitor knows of a session.
@@ -144,11 +145,16 @@ func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
 	s.lookTimeout(now, again)
 	s.lookMemory(again)
 	if hungry && s.under > 1 {
-		if !fresh {
+		if !fresh || s.backlog() > worthRecall {
 			s.recall()
 		}
 		again(lookHungry)
 	}
+}
+
+// backlog is the time that the items under way should take. mu is held.
+func (s *session) backlog() time.Duration {
+	return time.Duration(s.under) * s.d.c.costNow() / costScale
 }
 
 // tellBound tells the worker how far the call goes, if that has changed. mu is

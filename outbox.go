@@ -30,10 +30,10 @@ type outbox struct {
 }
 
 const (
-	outboxFull  = 64 << 10               // when the outbox is written without waiting longer
-	outboxDelay = 200 * time.Microsecond // how long a record may wait for others
-	frameAt     = outboxAt - 5           // the frame's header stands right before the records
-	recordRoom  = 64                     // what a record may take besides its data
+	outboxFull  = 64 << 10             // when the outbox is written without waiting longer
+	outboxDelay = 2 * time.Millisecond // how long a record may wait for others
+	frameAt     = outboxAt - 5         // the frame's header stands right before the records
+	recordRoom  = 64                   // what a record may take besides its data
 )
 
 func newOutbox(to, page *os.File) *outbox {
@@ -74,6 +74,9 @@ func (o *outbox) running() uint64 {
 	}
 	return pageWord(o.page, pageRunning).Load()
 }
+
+// bell is how many stops and recalls there are to be heard.
+func (o *outbox) bell() uint64 { return pageWord(o.page, pageBell).Load() }
 
 // outcome is the buffer in which the record of an item's outcome is built, with
 // room in front of it for the header of a frame of its own.

@@ -19,6 +19,7 @@ import (
 //	pageLength     how many bytes of records stand in the outbox
 //	pageTray…      the same for the tray; see there
 //	pageTaken      the item after the last whose result the parent has taken from a tray
+//	pageBell       how many stops and recalls the parent has written to the pipe
 //	from outboxAt  the outbox: records that have not been written to the pipe yet
 //	from trayAt    two trays: results of items
 //	from inboxAt   two slots for items on their way to the worker
@@ -38,7 +39,8 @@ const (
 	pageTrayDone = 40 // the number of results << 32 | the bytes that they take
 	pageTrayAt   = 48 // which of the two trays
 	pageTaken    = 56
-	pageWords    = 64
+	pageBell     = 64
+	pageWords    = 72
 
 	outboxAt   = 4096
 	outboxSize = 256 << 10
@@ -47,8 +49,8 @@ const (
 	inboxAt    = trayAt + 2*pageStride
 	pageSize   = inboxAt + 2*pageStride
 
-	byReference = 4 << 10   // bytes from which on items and results go through the page
-	pageKeep    = 256 << 10 // bytes of each tray and slot that an idle worker keeps
+	byReference = 4 << 10 // bytes from which on items and results go through the page
+	pageKeep    = 1 << 20 // bytes of each tray and slot that an idle worker keeps
 )
 
 // pageWord is a word of a mapped page.

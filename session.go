@@ -69,9 +69,9 @@ func (f *flight) split(n int) (first flight) {
 func (f flight) span() span { return span{f.index, f.index + f.count} }
 
 const (
-	batchTime  = time.Millisecond // what a batch should take to run: long against a round trip
-	batchBytes = 256 << 10        // what a frame of several items may hold
-	batchGrow  = 8                // how much larger than the one before a batch may be
+	batchTime  = 2 * time.Millisecond // what a batch should take to run: long against a round trip
+	batchBytes = 512 << 10            // what a frame of several items may hold
+	batchGrow  = 8                    // how much larger than the one before a batch may be
 )
 
 func newSession(d *dispatch, h *handle) *session {
@@ -198,6 +198,9 @@ func (s *session) batchSize(last int) int {
 		return 1
 	}
 	size := max(1, int(batchTime*costScale/cost))
+	if each := s.d.function.in.FixedSize(); each > 0 {
+		size = min(size, max(1, batchBytes/each)) // a frame is a batch
+	}
 	if s.d.ramp {
 		size = min(size, batchGrow*last)
 	}
@@ -256,7 +259,7 @@ func (s *session) encode(b *batch) (full bool) {
 	}
 	start := len(b.frame)
 	if size > 0 && size <= s.d.maxBytes {
-		some := span{b.claimed.lo, min(b.claimed.hi, b.claimed.lo+max(1, (batchBytes-start)/size))}
+		some := span{b.claimed.lo, min(b.claimed.hi, b.claimed.lo+max(1, batchBytes/size))}
 		if items := s.d.work.memory(some); items != nil {
 			b.memory = items
 			b.claimed.lo = some.hi
@@ -350,11 +353,14 @@ func (s *session) launch(b *batch) bool {
 func (s *session) enlist(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost || s.condemned && s.under > 0 {
-		return false
-	}
 	if s.h.page != nil && f.bytes >= byReference && f.bytes <= pageStride {
+		for !s.refuses() && s.slots[0] > 0 && s.slots[1] > 0 {
+			s.changed.Wait()
+		}
 		f.slot = 1 + slices.Index(s.slots[:], 0)
+	}
+	if s.refuses() {
+		return false
 	}
 	s.used = true
 	s.inflight = append(s.inflight, *f)
@@ -362,6 +368,9 @@ func (s *session) enlist(f *flight) bool {
 	s.d.pool.bytesOut.Add(int64(f.bytes))
 	return true
 }
+
+// refuses reports whether nothing must be sent. mu is held.
+func (s *session) refuses() bool { return s.lost || s.condemned && s.under > 0 }
 
 // count counts f in, with sign 1, or out, with sign −1. mu is held.
 func (s *session) count(f flight, sign int) {

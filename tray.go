@@ -26,8 +26,8 @@ type tray struct {
 }
 
 const (
-	traySize = 256 << 10 // bytes in a tray that make it full
-	trayRoom = 4 << 10   // bytes that are kept for a result whose size is not known
+	traySize = 1 << 20 // bytes in a tray that make it full
+	trayRoom = 4 << 10 // bytes that are kept for a result whose size is not known
 )
 
 func newTray(page []byte, mapped bool) *tray {

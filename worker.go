@@ -61,6 +61,7 @@ type worker struct {
 	queue   []wire.Run
 	call    *workerCall            // the one that the items in the queue belong to
 	calls   map[uint64]*workerCall // those that have begun and not ended
+	heard   uint64                 // stops and recalls
 	taken   wire.Run               // the items that the executor has taken; none: nothing is running
 	brake   atomic.Uint32          // not 0: the executor should give back what of them it has not begun
 
@@ -243,6 +244,7 @@ func (w *worker) enqueue(run wire.Run) error {
 func (w *worker) stop(m *wire.Stop, cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hear()
 	c := w.calls[m.ID]
 	if c == nil {
 		return // that call is over
@@ -274,6 +276,12 @@ func (w *worker) running() int64 {
 		return -1
 	}
 	return int64(w.taken.Index) + int64(w.out.running()-w.taken.Seq)
+}
+
+// hear counts a stop or a recall. mu is held.
+func (w *worker) hear() {
+	w.heard++
+	w.arrived.Signal()
 }
 
 // brakeTime is how long after the brake has been pulled the executor may begin an
@@ -310,6 +318,7 @@ func (w *worker) dropAfter(bound int64) {
 func (w *worker) recall() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hear()
 	var first, last uint64
 	if n := len(w.queue); n > 0 {
 		first, last = w.queue[0].Seq, w.queue[n-1].Seq+uint64(w.queue[n-1].Count)-1
@@ -342,6 +351,11 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 		w.since = now
 	}
 	w.taken = wire.Run{}
+	for w.out.bell() > w.heard {
+		// It is in the pipe. Where this worker has but one processor, who reads
+		// the pipe gets it only if nobody else wants it.
+		w.arrived.Wait()
+	}
 	if len(w.queue) == 0 {
 		w.out.rest()
 	}
