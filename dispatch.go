@@ -50,6 +50,7 @@ type dispatch struct {
 	poke     chan struct{} // wakes the monitor; holds one
 
 	servers sync.WaitGroup
+	monitor monitoring
 
 	mu       sync.Mutex // taken before a session's and the book's
 	sessions map[*session]struct{}
@@ -121,42 +122,56 @@ func (d *dispatch) run() {
 	d.c.onHungry = d.pokeMonitor
 	d.c.onBound = append(d.c.onBound, d.pokeMonitor)
 	d.c.mu.Unlock()
-	stop := make(chan struct{})
-	var monitor sync.WaitGroup
-	monitor.Go(func() { d.monitor(stop) })
-	for range d.c.workers {
-		d.serve()
+	first := time.AfterFunc(firstLook, d.pokeMonitor)
+	if d.c.workers == 1 && d.quiet() {
+		var s *session
+		d.serveAll(&s)
+	} else {
+		for range d.c.workers {
+			d.serve()
+		}
 	}
 	d.servers.Wait()
 	d.c.awaitSettled()
-	close(stop)
-	monitor.Wait()
+	first.Stop()
+	d.endMonitor()
 	d.part()
+}
+
+// quiet reports whether nothing that the caller's goroutine would do in a worker's
+// session calls code of the user's, which may call Goexit. Then one worker needs no
+// goroutine.
+func (d *dispatch) quiet() bool {
+	return d.function.in.FixedSize() >= 0 && d.c.progress == nil && d.pool.config.silent
 }
 
 // serve runs sessions in a goroutine, one worker after the other, until nothing
 // is left to do.
 func (d *dispatch) serve() {
 	var s *session
-	persist(d.servers.Go, func() {
-		for s != nil || d.c.awaitWork() {
-			if s != nil {
-				s.run()
-				s = nil
-				continue
-			}
-			h, err := d.pool.acquire(d.c.ctx, d)
-			if err != nil {
-				d.c.end(err)
-			}
-			if h != nil {
-				s = newSession(d, h)
-			}
+	persist(d.servers.Go, func() { d.serveAll(&s) })
+}
+
+// serveAll runs session *s, if that is not nil, and others, until nothing is left to
+// do.
+func (d *dispatch) serveAll(s **session) {
+	for *s != nil || d.c.awaitWork() {
+		if *s != nil {
+			(*s).run()
+			*s = nil
+			continue
 		}
-		// If there is nothing for this one, there is nothing for one that
-		// still waits for a worker.
-		d.quitOnce.Do(func() { close(d.quit) })
-	})
+		h, err := d.pool.acquire(d.c.ctx, d)
+		if err != nil {
+			d.c.end(err)
+		}
+		if h != nil {
+			*s = newSession(d, h)
+		}
+	}
+	// If there is nothing for this one, there is nothing for one that still waits
+	// for a worker.
+	d.quitOnce.Do(func() { close(d.quit) })
 }
 
 // announce is the frame that tells a worker of the call, or if the worker knows
@@ -179,7 +194,9 @@ func (d *dispatch) part() {
 	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
 	for h := range d.told {
 		h.forget(d.id)
-		h.writeGuarded(farewell)
+		if h.sayLater(farewell); d.shared {
+			h.sayNow() // the value may be large
+		}
 	}
 }
 
@@ -196,7 +213,14 @@ func (d *dispatch) remove(s *session) {
 	delete(d.sessions, s)
 }
 
+// pokeMonitor has the monitor look at the sessions, soon.
 func (d *dispatch) pokeMonitor() {
+	d.startMonitor()
+	d.nudgeMonitor()
+}
+
+// nudgeMonitor does so if there is one already.
+func (d *dispatch) nudgeMonitor() {
 	select {
 	case d.poke <- struct{}{}:
 	default: // it is poked already

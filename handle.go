@@ -21,6 +21,7 @@ const markVariable = "PARALLEL_WORKER"
 const (
 	maxFrame   = min(math.MaxUint32, math.MaxInt) // bytes in a frame: what its length can say
 	frameSlack = 4 << 20                          // what a frame may hold besides one message of the largest size
+	laterTime  = 5 * time.Millisecond             // how long what is to be said later may wait
 	writeStep  = 1 << 20                          // how much is written between two notes of the progress
 )
 
@@ -66,14 +67,17 @@ type handle struct {
 	lastSeq   uint64    // of the last item sent
 	idleSince time.Time // when it became idle
 
-	mu      sync.Mutex
-	session *session            // takes in the results; nil when idle
-	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
-	reason  error               // why we killed it; nil if we have not
-	killed  bool                // we have killed it, with a reason or without
-	waited  bool                // the process has been waited for: its number is not ours any more
-	lost    bool                // no result will come any more
-	retired bool                // we ended it because it was not needed any more
+	mu         sync.Mutex
+	later      []byte              // frames to be said later,
+	laterCalls uint64              // of which the executor is to hear,
+	laterTimer *time.Timer         // and at the latest then
+	session    *session            // takes in the results; nil when idle
+	calls      map[uint64]struct{} // those that the worker has been told of, and not of their end
+	reason     error               // why we killed it; nil if we have not
+	killed     bool                // we have killed it, with a reason or without
+	waited     bool                // the process has been waited for: its number is not ours any more
+	lost       bool                // no result will come any more
+	retired    bool                // we ended it because it was not needed any more
 }
 
 // relay starts to carry one of the worker's outputs.
@@ -217,6 +221,7 @@ func (h *handle) bury() {
 	h.lost = true
 	s := h.session
 	h.mu.Unlock()
+	h.takeLater()
 	if !h.cleared {
 		h.cleared = true
 		h.makeRoom()
@@ -320,14 +325,13 @@ func (h *handle) detach() bool {
 	return !h.lost
 }
 
-// write sends a frame.
-func (h *handle) write(frame []byte) error {
+// write sends frames. calls is how many of them the executor is to hear of, and
+// ring whether at once.
+func (h *handle) write(frame []byte, calls uint64, ring bool) error {
 	h.writeMu.Lock()
 	defer h.writeMu.Unlock()
 	h.writing.Store(true)
 	defer h.writing.Store(false)
-	kind := wire.KindOf(frame)
-	urgent := kind == wire.KindStop || kind == wire.KindRecall
 	for len(frame) > 0 {
 		n, err := h.requests.Write(frame[:min(len(frame), writeStep)])
 		h.sent.Add(int64(n))
@@ -336,11 +340,43 @@ func (h *handle) write(frame []byte) error {
 		}
 		frame = frame[n:]
 	}
-	if urgent && h.page != nil {
-		h.bells++
+	if h.bells += calls; ring && h.page != nil {
 		h.setWord(pageBell, h.bells)
 	}
 	return nil
+}
+
+// sayLater sends a frame with the next call's first, or after a while.
+func (h *handle) sayLater(frame []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost {
+		return
+	}
+	if h.later == nil {
+		h.laterTimer = time.AfterFunc(laterTime, h.sayNow)
+	}
+	h.later, h.laterCalls = append(h.later, frame...), h.laterCalls+1
+}
+
+// takeLater takes what was to be said later.
+func (h *handle) takeLater() (frames []byte, calls uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.later != nil {
+		h.laterTimer.Stop()
+	}
+	frames, calls = h.later, h.laterCalls
+	h.later, h.laterCalls = nil, 0
+	return frames, calls
+}
+
+// sayNow says it.
+func (h *handle) sayNow() {
+	if frames, calls := h.takeLater(); len(frames) > 0 {
+		defer h.guard()()
+		_ = h.write(frames, calls, false) // a worker that cannot be told is dying
+	}
 }
 
 // setWord sets a word of the page. Where that fails, the worker goes on without.
@@ -421,10 +457,4 @@ func (h *handle) guard() (stop func()) {
 		close(done)
 		timer.Stop()
 	}
-}
-
-// writeGuarded sends a frame when no session is there to watch over it.
-func (h *handle) writeGuarded(frame []byte) {
-	defer h.guard()()
-	_ = h.write(frame) // a worker that cannot be told is dying
 }

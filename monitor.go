@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -21,6 +22,7 @@ var (
 
 // How often the monitor looks, while there is something to look for.
 const (
+	firstLook   = time.Millisecond // of a call; most are over by then
 	lookMemory  = 10 * time.Millisecond
 	lookHungry  = time.Millisecond
 	lookMin     = time.Millisecond
@@ -51,11 +53,47 @@ type progress struct {
 	sent  int64  // bytes written to it
 }
 
-// monitor sees to everything in the call that has a clock: items that are told
+// monitoring is the life of a call's monitor. Most calls are over before they need
+// one.
+type monitoring struct {
+	mu      sync.Mutex
+	running chan struct{} // closed when it has ended; nil: there is none
+	stop    chan struct{} // closed to end it
+	ended   bool          // the call is over
+}
+
+// startMonitor starts the monitor if there is none.
+func (d *dispatch) startMonitor() {
+	m := &d.monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running != nil || m.ended {
+		return
+	}
+	m.running, m.stop = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(m.running)
+		d.watch(m.stop)
+	}()
+}
+
+// endMonitor ends it for good.
+func (d *dispatch) endMonitor() {
+	m := &d.monitor
+	m.mu.Lock()
+	m.ended = true
+	m.mu.Unlock()
+	if m.running != nil {
+		close(m.stop)
+		<-m.running
+	}
+}
+
+// watch is the monitor. It sees to everything in the call that has a clock: items that are told
 // to stop and do not, items over their time or memory, workers that have
 // stopped, and items that wait behind a long one while another worker has
 // nothing to do. Otherwise it sleeps, but for a look each second.
-func (d *dispatch) monitor(stop <-chan struct{}) {
+func (d *dispatch) watch(stop <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -277,5 +315,5 @@ func (s *session) recall() {
 // not hold up the others' clocks. mu is held.
 func (s *session) tell(frame []byte) {
 	s.told = true
-	s.writes.Go(func() { _ = s.h.write(frame) })
+	s.writes.Go(func() { _ = s.h.write(frame, 1, true) })
 }

@@ -145,6 +145,7 @@ type poolConfig struct {
 	Dir                                  string
 	stdout, stderr                       func() io.Writer
 	logger                               *slog.Logger
+	silent                               bool // there was none
 }
 
 // poolCore is the part of a pool that lives apart from its fields.
@@ -204,7 +205,7 @@ func newPoolCore(p *ProcessPool) *poolCore {
 	if p.Stderr != nil {
 		c.stderr = func() io.Writer { return p.Stderr }
 	}
-	if c.logger == nil {
+	if c.silent = c.logger == nil; c.silent {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	return &poolCore{config: c, active: make(map[*dispatch]struct{}), adopted: make(map[*handle]struct{})}

@@ -23,10 +23,12 @@ type session struct {
 	writes sync.WaitGroup // those that must not wait for a worker; see tell
 
 	// The sender's.
-	attached bool
-	used     bool     // an item has been sent
-	buf      []byte   // for frames of items
-	small    [64]byte // for a frame that says where they are
+	attached     bool
+	known        bool     // the worker has been told of the call before
+	announcement []byte   // tells it; goes before the first items
+	used         bool     // an item has been sent
+	buf          []byte   // for frames of items
+	small        [64]byte // for a frame that says where they are
 
 	// The reader's.
 	finished int          // items that ran well and are not entered yet
@@ -102,24 +104,35 @@ func (s *session) begin() bool {
 	s.attached = true
 	s.d.pool.busy.Add(1)
 	s.d.add(s)
-	s.d.pokeMonitor()
-	if err := s.h.write(s.d.announce(s.buf, known)); err != nil {
-		s.fail(err)
-		return true
+	s.d.nudgeMonitor()
+	s.known, s.announcement = known, s.d.announce(nil, known)
+	return true
+}
+
+// write sends a frame, the first with what is to be said before.
+func (s *session) write(frame []byte) error {
+	if s.announcement == nil {
+		return s.h.write(frame, 0, false)
 	}
+	later, calls := s.h.takeLater()
+	err := s.h.write(slices.Concat(later, s.announcement, frame), calls, false)
+	s.announcement = nil
 	s.mu.Lock()
 	s.announced = true
 	s.mu.Unlock()
 	if s.d.c.bound.Load() != noBound {
 		s.d.pokeMonitor() // nobody has told the worker
 	}
-	return true
+	return err
 }
 
 // leave gives the worker back to the pool. It is told of the end of the call
 // when that comes: until then it may have to serve it again.
 func (s *session) leave() {
 	s.d.remove(s)
+	if s.announcement != nil && !s.known { // there was nothing to send behind it
+		s.h.forget(s.d.id)
+	}
 	if s.told {
 		stop := s.h.guard()
 		s.writes.Wait()
@@ -341,7 +354,7 @@ func (s *session) launch(b *batch) bool {
 		b.frame = append(b.frame, memory...)
 		frame = wire.Finish(b.frame)
 	}
-	if err := s.h.write(frame); err != nil {
+	if err := s.write(frame); err != nil {
 		s.fail(err)
 		return false
 	}

@@ -228,7 +228,7 @@ func (h *handle) greet() {
 	hello := wire.Hello{Version: wire.Version, MaxMessage: int(h.pool.config.MaxMessageBytes)}
 	err := fault("hello")
 	if err == nil {
-		err = h.write(wire.Finish(hello.Append(wire.Begin(nil, wire.KindHello))))
+		err = h.write(wire.Finish(hello.Append(wire.Begin(nil, wire.KindHello))), 0, false)
 	}
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		h.kill(fmt.Errorf("it cannot be talked to: %w", err))

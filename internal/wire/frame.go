@@ -51,9 +51,6 @@ func Finish(frame []byte) []byte {
 	return frame
 }
 
-// KindOf is the kind of a frame that Begin started.
-func KindOf(frame []byte) Kind { return Kind(frame[headerLen-1]) }
-
 // Reader reads frames. It is not safe for concurrent use.
 type Reader struct {
 	r   *bufio.Reader
