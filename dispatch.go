@@ -51,6 +51,7 @@ type dispatch struct {
 
 	servers sync.WaitGroup
 	monitor monitoring
+	beats   int // of the pool's pulse that it has seen; guarded by the pool's mutex
 
 	mu       sync.Mutex // taken before a session's and the book's
 	sessions map[*session]struct{}
@@ -122,7 +123,9 @@ func (d *dispatch) run() {
 	d.c.onHungry = d.pokeMonitor
 	d.c.onBound = append(d.c.onBound, d.pokeMonitor)
 	d.c.mu.Unlock()
-	first := time.AfterFunc(firstLook, d.pokeMonitor)
+	if d.timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
+		d.pokeMonitor()
+	}
 	if d.c.workers == 1 && d.quiet() {
 		var s *session
 		d.serveAll(&s)
@@ -133,7 +136,6 @@ func (d *dispatch) run() {
 	}
 	d.servers.Wait()
 	d.c.awaitSettled()
-	first.Stop()
 	d.endMonitor()
 	d.part()
 }

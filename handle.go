@@ -21,7 +21,6 @@ const markVariable = "PARALLEL_WORKER"
 const (
 	maxFrame   = min(math.MaxUint32, math.MaxInt) // bytes in a frame: what its length can say
 	frameSlack = 4 << 20                          // what a frame may hold besides one message of the largest size
-	laterTime  = 5 * time.Millisecond             // how long what is to be said later may wait
 	writeStep  = 1 << 20                          // how much is written between two notes of the progress
 )
 
@@ -70,7 +69,6 @@ type handle struct {
 	mu         sync.Mutex
 	later      []byte              // frames to be said later,
 	laterCalls uint64              // of which the executor is to hear,
-	laterTimer *time.Timer         // and at the latest then
 	session    *session            // takes in the results; nil when idle
 	calls      map[uint64]struct{} // those that the worker has been told of, and not of their end
 	reason     error               // why we killed it; nil if we have not
@@ -346,26 +344,27 @@ func (h *handle) write(frame []byte, calls uint64, ring bool) error {
 	return nil
 }
 
-// sayLater sends a frame with the next call's first, or after a while.
+// sayLater sends a frame with the next call's first, or at a beat of the pulse.
 func (h *handle) sayLater(frame []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lost {
 		return
 	}
-	if h.later == nil {
-		h.laterTimer = time.AfterFunc(laterTime, h.sayNow)
-	}
 	h.later, h.laterCalls = append(h.later, frame...), h.laterCalls+1
+}
+
+// mustSay reports whether there is anything to be said later.
+func (h *handle) mustSay() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.later) > 0
 }
 
 // takeLater takes what was to be said later.
 func (h *handle) takeLater() (frames []byte, calls uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.later != nil {
-		h.laterTimer.Stop()
-	}
 	frames, calls = h.later, h.laterCalls
 	h.later, h.laterCalls = nil, 0
 	return frames, calls

@@ -22,7 +22,6 @@ var (
 
 // How often the monitor looks, while there is something to look for.
 const (
-	firstLook   = time.Millisecond // of a call; most are over by then
 	lookMemory  = 10 * time.Millisecond
 	lookHungry  = time.Millisecond
 	lookMin     = time.Millisecond

@@ -164,6 +164,7 @@ type poolCore struct {
 	waiting []chan *handle       // calls that wait for a worker, first come first; see acquire
 	active  map[*dispatch]struct{}
 	timer   *time.Timer // ends idle workers; nil until the first one idles
+	pulse   pulse
 
 	busy,
 	started, died, items, failed, retried, bytesIn, bytesOut, busyTime atomic.Int64
@@ -227,6 +228,7 @@ func (p *poolCore) enter(d *dispatch) error {
 	}
 	p.calls.Add(1)
 	p.active[d] = struct{}{}
+	p.awaitBeat()
 	return nil
 }
 
@@ -441,6 +443,7 @@ func (p *poolCore) close() {
 		p.timer.Stop()
 	}
 	p.mu.Unlock()
+	p.stopBeating()
 	p.burials.Wait()
 }
 

@@ -1,0 +1,72 @@
+package parallel
+
+import (
+	"sync"
+	"time"
+)
+
+// pulse is the clock of a pool, for what need not be done at once: it beats while
+// there are calls, or workers that have still to be told of the end of one. A call
+// that is over before its second beat has cost no timer.
+type pulse struct {
+	timer *time.Timer    // nil before the first beat
+	set   bool           // whether it is; both are guarded by the pool's mutex
+	beats sync.WaitGroup // those that will come or are there
+}
+
+// beatTime is the time between two beats.
+const beatTime = 5 * time.Millisecond
+
+// awaitBeat sees to it that there is a beat. p.mu is held.
+func (p *poolCore) awaitBeat() {
+	if p.pulse.set {
+		return
+	}
+	p.pulse.set = true
+	p.pulse.beats.Add(1)
+	if p.pulse.timer == nil {
+		p.pulse.timer = time.AfterFunc(beatTime, p.beat)
+	} else {
+		p.pulse.timer.Reset(beatTime)
+	}
+}
+
+// beat starts the monitors of calls that have been there for a while, and has idle
+// workers be told what they were to be told later.
+func (p *poolCore) beat() {
+	defer p.pulse.beats.Done()
+	var calls []*dispatch
+	var workers []*handle
+	p.mu.Lock()
+	for d := range p.active {
+		if d.beats++; d.beats == 2 {
+			calls = append(calls, d)
+		}
+	}
+	for _, h := range p.idle {
+		if h.mustSay() {
+			workers = append(workers, h)
+		}
+	}
+	if p.pulse.set = false; !p.ended && len(p.active)+len(workers) > 0 {
+		p.awaitBeat()
+	}
+	p.mu.Unlock()
+	for _, d := range calls {
+		d.pokeMonitor()
+	}
+	for _, h := range workers {
+		h.sayNow()
+	}
+}
+
+// stopBeating ends the pulse. No call is left.
+func (p *poolCore) stopBeating() {
+	p.mu.Lock()
+	if p.pulse.set && p.pulse.timer.Stop() {
+		p.pulse.set = false
+		p.pulse.beats.Done()
+	}
+	p.mu.Unlock()
+	p.pulse.beats.Wait()
+}
