@@ -433,6 +433,23 @@ func (h *handle) readTray(data []byte, at int) error {
 // read, so that their tray may be filled again.
 func (h *handle) tookTray(seq uint64) { h.setWord(pageTaken, seq) }
 
+// shrink gives back what a call with large items or results has left in the page,
+// but for a little in each place. The worker has nothing to do.
+func (h *handle) shrink() {
+	for i := range 2 {
+		h.reach[i] = h.shrinkTo(inboxAt+i*pageStride, h.reach[i])
+		h.reached[i] = h.shrinkTo(trayAt+i*pageStride, h.reached[i])
+	}
+}
+
+func (h *handle) shrinkTo(at, reach int) int {
+	if reach <= pageKeep {
+		return reach
+	}
+	shrink(h.page, int64(at+pageKeep), int64(at+reach))
+	return pageKeep
+}
+
 // errDeaf is why a worker is killed that does not read what it is sent.
 var errDeaf = errors.New("it does not read its requests")
 

@@ -7,11 +7,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -92,6 +94,24 @@ var mischiefs = map[string]func(mischief){
 	"noise and an end":   func(mischief) { scribble(trayAt); os.Exit(0) },
 	"a lie in the page":  func(mischief) { scribble(8); pause() },
 	"no page and an end": func(mischief) { resizePage(0); os.Exit(0) },
+	"a page that changes": func(mischief) {
+		for range 1000 {
+			scribble(pageWords)
+			if inherited.page != nil {
+				_, _ = inherited.page.WriteAt(random(100), trayAt)
+			}
+		}
+		pause()
+	},
+	"results in no tray":        func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, math.MaxInt, 8)); pause() },
+	"results before all trays":  func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, 8, 8)); pause() },
+	"results behind the page":   func(mischief) { resizePage(trayAt); results(wire.AppendTray(nil, current(), 1, 8, trayAt, 8)); pause() },
+	"results of absurd length":  func(mischief) { results(wire.AppendTray(nil, current(), 1, -1, trayAt, math.MaxInt)); pause() },
+	"results of another size":   func(mischief) { results(wire.AppendTray(nil, current(), 1, 3, trayAt, 3)); pause() },
+	"results that do not fit":   func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, trayAt, 3)); pause() },
+	"results of too many items": func(mischief) { results(wire.AppendTray(nil, current(), 1<<20, 8, trayAt, 8<<20)); pause() },
+	"results of later items":    func(mischief) { results(wire.AppendTray(nil, current()+1, 1, 8, trayAt, 8)); pause() },
+	"results of no size":        func(mischief) { results(wire.AppendTray(nil, current(), 1<<30, 0, trayAt, 0)); pause() },
 	"it closes what it has": func(mischief) {
 		for fd := 3; fd < 7; fd++ {
 			_ = syscall.Close(fd)
@@ -326,6 +346,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(all, true, uint64(4))
 	f.Add(encoded(wire.RecordFailure, 1, appendError(nil, &PanicError{Value: errKnown})), true, uint64(1))
 	f.Add(wire.AppendDropped(nil, wire.RecordRecalled, 2, 3), false, uint64(1))
+	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 0}, true, uint64(1<<32|8))
 	f.Fuzz(func(t *testing.T, src []byte, inPage bool, running uint64) {
 		const items = 4
 		s := fuzzedSession(t, items)
@@ -333,7 +354,16 @@ func FuzzRecords(f *testing.F) {
 			header := make([]byte, outboxAt)
 			binary.NativeEndian.PutUint64(header[pageRunning:], running)
 			binary.NativeEndian.PutUint64(header[pageLength:], uint64(len(src))+running)
-			_ = os.WriteFile(s.h.page.Name(), append(header, src...), 0o600)
+			// The tray's words are the source's last, if they are not what is there.
+			words := append(slices.Clone(src), make([]byte, 40)...)
+			copy(header[pageTrayOn:], words[max(0, len(src)-40):][:40])
+			if len(src) < 40 {
+				binary.NativeEndian.PutUint64(header[pageTraySeq:], 1)
+				binary.NativeEndian.PutUint64(header[pageTraySize:], 9)
+				binary.NativeEndian.PutUint64(header[pageTrayDone:], running)
+			}
+			_, _ = s.h.page.WriteAt(append(header, src...), 0)
+			_, _ = s.h.page.WriteAt(src, trayAt)
 		} else {
 			_ = s.takeRecords(wire.NewCursor(src), false)
 		}

@@ -11,19 +11,11 @@ import (
 
 func executable() (string, error) { return os.Executable() }
 
-// newPage makes the page of a worker: a file that has lost its name.
-func newPage() (*os.File, error) {
-	f, err := os.CreateTemp("", "parallel-page-*")
-	if err != nil {
-		return nil, err
-	}
-	err = errors.Join(os.Remove(f.Name()), f.Truncate(pageSize))
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
+// newPage makes the page of a worker.
+func newPage() (*os.File, error) { return newFilePage() }
+
+// shrink does nothing: the space of the file is freed with the worker.
+func shrink(*os.File, int64, int64) {}
 
 // wait waits until the leader has ended, without taking its exit status, so that
 // its number still belongs to it.

@@ -15,6 +15,9 @@ func executable() (string, error) { return "/proc/self/exe", nil }
 
 // newPage makes the page of a worker: memory without a name.
 func newPage() (*os.File, error) {
+	if pageInFile.Load() {
+		return newFilePage()
+	}
 	fd, err := unix.MemfdCreate("parallel-page", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
@@ -25,6 +28,18 @@ func newPage() (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// shrink gives back the memory of the page from one offset to another. What is
+// read there afterwards is zero.
+func shrink(page *os.File, from, to int64) {
+	conn, err := page.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) { // where it cannot be done, it comes back with the worker's end
+		_ = unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+	})
 }
 
 // wait waits until the leader has ended, without taking its exit status, so that

@@ -21,6 +21,7 @@ func (g *processGroup) close()                         {}
 func inherit(string) (*inheritance, error)             { return nil, errors.ErrUnsupported }
 func executable() (string, error)                      { return "", errors.ErrUnsupported }
 func newPage() (*os.File, error)                       { return nil, nil }
+func shrink(*os.File, int64, int64)                    {}
 func mapPage(*os.File) ([]byte, error)                 { return nil, errors.ErrUnsupported }
 func dieWithGroup()                                    { os.Exit(2) }
 func resident(int) (int64, error)                      { return 0, errors.ErrUnsupported }

@@ -33,15 +33,25 @@ func pidOf(context.Context, int) (int, error) { return os.Getpid(), nil }
 
 func procs(context.Context, int) (int, error) { return runtime.GOMAXPROCS(0), nil }
 
-// bothTransports runs test with workers that have a page, and without.
+// bothTransports runs test with workers that have a page, and without; where it
+// can be chosen, with a page in memory and one in a file.
 func bothTransports(t *testing.T, test func(t *testing.T)) {
-	for _, without := range []bool{false, true} {
-		t.Run(map[bool]string{false: "page", true: "pipe"}[without], func(t *testing.T) {
-			withoutPage.Store(without)
-			t.Cleanup(func() { withoutPage.Store(false) })
+	for _, transport := range []string{"page", "file", "pipe"} {
+		t.Run(transport, func(t *testing.T) {
+			useTransport(t, transport)
 			test(t)
 		})
 	}
+}
+
+// useTransport makes the workers of a test have one. The page is the system's own.
+func useTransport(t *testing.T, transport string) {
+	withoutPage.Store(transport == "pipe")
+	pageInFile.Store(transport == "file")
+	t.Cleanup(func() {
+		withoutPage.Store(false)
+		pageInFile.Store(false)
+	})
 }
 
 // patient is a context that ends when something hangs.

@@ -80,6 +80,20 @@ func dieWithGroup() {
 	os.Exit(2)
 }
 
+// newFilePage makes a page of a file that has lost its name.
+func newFilePage() (*os.File, error) {
+	f, err := os.CreateTemp("", "parallel-page-*")
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(os.Remove(f.Name()), f.Truncate(pageSize))
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // mapPage maps the page into this worker's memory.
 func mapPage(f *os.File) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), 0, pageSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)

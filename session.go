@@ -145,6 +145,7 @@ func (s *session) leave() {
 		}
 		return
 	}
+	s.h.shrink()
 	s.d.pool.release(s.h)
 }
 

@@ -239,6 +239,10 @@ func (h *handle) greet() {
 // so that tests can run both ways.
 var withoutPage atomic.Bool
 
+// pageInFile makes pages of files on Linux too, as on the other Unix systems, for
+// the same reason.
+var pageInFile atomic.Bool
+
 // faults makes operations of a start fail, in tests: it is asked before each
 // with the operation's name. Nil elsewhere.
 var faults atomic.Pointer[func(operation string) error]

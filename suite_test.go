@@ -48,9 +48,12 @@ var places = []place{
 	{"goroutines", func(_ *testing.T, n int) Option { return Goroutines(n) }, false},
 	{"processes", func(_ *testing.T, n int) Option { return Processes(n) }, true},
 	{"pool", func(t *testing.T, n int) Option { return On(testPool(t, &ProcessPool{Size: n})) }, true},
+	{"file", func(t *testing.T, n int) Option {
+		useTransport(t, "file")
+		return On(testPool(t, &ProcessPool{Size: n}))
+	}, true},
 	{"pipe", func(t *testing.T, n int) Option {
-		withoutPage.Store(true)
-		t.Cleanup(func() { withoutPage.Store(false) })
+		useTransport(t, "pipe")
 		return On(testPool(t, &ProcessPool{Size: n}))
 	}, true},
 }

@@ -438,11 +438,11 @@ func (w *worker) endPart(p *part, c *workerCall, err error) {
 	w.out.endPart()
 	w.mu.Lock()
 	index := p.items.Index + p.begun - 1 // of the last one begun
-	p.items.Split(p.begun)
-	if p.items.Count > 0 {
+	w.taken.Count = p.begun
+	if p.begun < p.items.Count { // else the memory of the items may hold others by now
+		p.items.Split(p.begun)
 		w.queue = slices.Insert(w.queue, 0, p.items)
 	}
-	w.taken.Count -= p.items.Count
 	w.dropAfter(c.bound)
 	w.mu.Unlock()
 	if err != nil {

@@ -152,7 +152,7 @@ func (r *Run) Parse(src []byte) error {
 		return ErrMalformed
 	}
 	index, count, size := binary.LittleEndian.Uint64(src[8:]), binary.LittleEndian.Uint32(src[16:]), binary.LittleEndian.Uint32(src[20:])
-	if index > math.MaxInt-math.MaxUint32 {
+	if index > math.MaxInt-uint64(count) || count > math.MaxInt32 || size > math.MaxInt32 {
 		return ErrMalformed
 	}
 	*r = Run{binary.LittleEndian.Uint64(src), int(index), int(count), int(size) - 1, nil}
@@ -179,8 +179,11 @@ func (m *Slot) Append(dst []byte) []byte {
 // Parse reads the message from a payload.
 func (m *Slot) Parse(src []byte) error {
 	c := NewCursor(src)
-	m.Run = Run{c.Uint(math.MaxUint64), int(c.Uint(math.MaxInt - math.MaxInt32)), int(c.Uint(math.MaxInt32)), int(c.Uint(math.MaxInt32)) - 1, nil}
+	m.Run = Run{c.Uint(math.MaxUint64), int(c.Uint(math.MaxInt)), int(c.Uint(math.MaxInt32)), int(c.Uint(math.MaxInt32)) - 1, nil}
 	m.At, m.Length = int(c.Uint(math.MaxInt)), int(c.Uint(math.MaxInt))
+	if m.Index > math.MaxInt-m.Count {
+		c.Fail()
+	}
 	return c.End()
 }
 

@@ -159,7 +159,7 @@ func TestOtherVersionsAreNotRead(t *testing.T) {
 var runs = []Run{
 	{1, 0, 3, 2, []byte("aabbcc")},
 	{2, 300, 5, 0, []byte{}},
-	{math.MaxUint64, math.MaxInt - math.MaxUint32, 0, -1, []byte{}},
+	{math.MaxUint64, math.MaxInt, 0, -1, []byte{}},
 	{7, 8, 3, -1, []byte("\x01\x00\x00\x00a\x00\x00\x00\x00\x03\x00\x00\x00ccc")},
 }
 
