@@ -21,7 +21,7 @@ import (
 //
 //	work=   what fn does with an item: tiny (x*2), 1us and 100us of computing,
 //	        skewed (most take 10 µs, the last ones 1 ms), blocking (for 1 ms),
-//	        payload (64 KiB are copied)
+//	        payload (64 KiB are copied), 1MiB (so much is)
 //	place=  loop        a for loop that calls the same function value
 //	        chunks      one goroutine per processor, each with its share of the items
 //	        errgroup    a goroutine per item, with SetLimit
@@ -342,20 +342,23 @@ func benchmarkBlocking(b *testing.B, kept parallel.Option) {
 
 // benchmarkPayload counts the bytes of items and results.
 func benchmarkPayload(b *testing.B, processes, kept parallel.Option) {
-	const size = 64 << 10
-	for _, n := range []int{1, 10, 100, 1000} {
+	for _, p := range []struct {
+		work    string
+		size, n int
+	}{{"payload", 64 << 10, 1}, {"payload", 64 << 10, 10}, {"payload", 64 << 10, 100}, {"payload", 64 << 10, 1000}, {"1MiB", 1 << 20, 100}} {
+		work, size, n := p.work, p.size, p.n
 		items := make([][]byte, n)
 		for i := range items {
 			items[i] = bytes.Repeat([]byte{byte(i)}, size)
 		}
 		count := func(b *testing.B) { b.SetBytes(int64(2 * size * n)) }
-		benchmark(b, "payload", "loop", inLoop, items, benchCopy, count)
-		benchmark(b, "payload", "copy", copyTwice, items, benchCopy, count)
-		benchmark(b, "payload", "goroutines", inMap[[]byte, []byte](), items, benchCopy, count)
+		benchmark(b, work, "loop", inLoop, items, benchCopy, count)
+		benchmark(b, work, "copy", copyTwice, items, benchCopy, count)
+		benchmark(b, work, "goroutines", inMap[[]byte, []byte](), items, benchCopy, count)
 		if n >= 100 {
-			benchmark(b, "payload", "processes", inMap[[]byte, []byte](processes), items, benchCopy, count)
+			benchmark(b, work, "processes", inMap[[]byte, []byte](processes), items, benchCopy, count)
 		}
-		benchmark(b, "payload", "kept", inMap[[]byte, []byte](kept), items, benchCopy, count)
+		benchmark(b, work, "kept", inMap[[]byte, []byte](kept), items, benchCopy, count)
 	}
 }
 
