@@ -30,10 +30,10 @@ type outbox struct {
 }
 
 const (
-	outboxFull  = 64 << 10             // when the outbox is written without waiting longer
-	outboxDelay = 2 * time.Millisecond // how long a record may wait for others
-	frameAt     = outboxAt - 5         // the frame's header stands right before the records
-	recordRoom  = 64                   // what a record may take besides its data
+	outboxFull  = 64 << 10         // when the outbox is written without waiting longer
+	outboxDelay = time.Millisecond // how long a record may wait for others
+	frameAt     = outboxAt - 5     // the frame's header stands right before the records
+	recordRoom  = 64               // what a record may take besides its data
 )
 
 func newOutbox(to, page *os.File) *outbox {
