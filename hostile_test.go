@@ -264,7 +264,8 @@ func TestHostileWorkers(t *testing.T) {
 				t.Errorf("%d items failed", len(spoilt))
 			}
 			for i, n := range out {
-				if n != i && !spoilt[i] {
+				// What it says of items that it was given is its word.
+				if n != i && !spoilt[i] && !touchesPage(how) {
 					t.Errorf("result %d is %d", i, n)
 				}
 			}

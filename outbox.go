@@ -116,14 +116,15 @@ func (o *outbox) arm() {
 }
 
 // beginPart readies the tray for the results, of the given size, of the items
-// from seq on, which are about to run.
-func (o *outbox) beginPart(seq uint64, size int) {
+// from seq on, which are about to run, now. What has waited for long is written:
+// the timer comes too late where the items keep the one processor busy.
+func (o *outbox) beginPart(seq uint64, size int, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.busy.IsZero() {
-		o.busy = time.Now()
+		o.busy = now
 	}
-	if o.n > 0 {
+	if o.n > 0 || now.Sub(o.busy) >= outboxDelay {
 		o.flush() // results go in the order of their items
 	}
 	t := o.tray

@@ -5,6 +5,7 @@ package parallel
 import (
 	"errors"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,10 @@ func newPage() (*os.File, error) { return newFilePage() }
 
 // shrink does nothing: the space of the file is freed with the worker.
 func shrink(*os.File, int64, int64) {}
+
+func askForExit(*syscall.SysProcAttr) {}
+
+func exitFile(*syscall.SysProcAttr) *os.File { return nil }
 
 // wait waits until the leader has ended, without taking its exit status, so that
 // its number still belongs to it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,12 +43,38 @@ func shrink(page *os.File, from, to int64) {
 	})
 }
 
+// askForExit asks for a file that tells of the end of the process to be started.
+func askForExit(attr *syscall.SysProcAttr) { attr.PidFD = new(int) }
+
+// exitFile returns that file, or nil if the kernel has none.
+func exitFile(attr *syscall.SysProcAttr) *os.File {
+	fd := *attr.PidFD
+	if fd < 0 {
+		return nil
+	}
+	_ = unix.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), "exit")
+}
+
 // wait waits until the leader has ended, without taking its exit status, so that
-// its number still belongs to it.
+// its number still belongs to it. A system call that waits would hold a processor
+// until the runtime takes it away, up to 10 ms later.
 func (g *processGroup) wait() {
-	_ = retryInterrupted(func() error {
-		return unix.Waitid(unix.P_PID, g.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+	if g.exit != nil {
+		if conn, err := g.exit.SyscallConn(); err == nil && conn.Read(func(uintptr) bool { return g.ended(unix.WNOHANG) }) == nil {
+			return
+		}
+	}
+	g.ended(0)
+}
+
+// ended reports whether the leader has ended; without WNOHANG it waits for that.
+func (g *processGroup) ended(options int) bool {
+	var info unix.Siginfo
+	err := retryInterrupted(func() error {
+		return unix.Waitid(unix.P_PID, g.pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
 	})
+	return err != nil || info.Signo != 0
 }
 
 // tieLeash has the kernel kill this process group when the other end of the

@@ -20,19 +20,23 @@ const (
 
 // processGroup is a worker and all that it started. A worker leads a process
 // group of its own.
-type processGroup struct{ pid int }
+type processGroup struct {
+	pid  int
+	exit *os.File // can be read from when the leader has ended; nil where there is no such thing
+}
 
 // attach makes cmd start in a group of its own with files, in the order of the
 // constants above, and returns the mark that tells it of them.
 func attach(cmd *exec.Cmd, files []*os.File) (mark string, err error) {
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	askForExit(cmd.SysProcAttr)
 	return fmt.Sprint(len(files)), nil
 }
 
 // newProcessGroup returns the group that the started cmd leads.
 func newProcessGroup(cmd *exec.Cmd) (*processGroup, error) {
-	return &processGroup{cmd.Process.Pid}, nil
+	return &processGroup{cmd.Process.Pid, exitFile(cmd.SysProcAttr)}, nil
 }
 
 // kill ends every process of the group, and the leader, which may have left it.
@@ -43,7 +47,11 @@ func (g *processGroup) kill() {
 	_ = syscall.Kill(g.pid, syscall.SIGKILL)
 }
 
-func (g *processGroup) close() {}
+func (g *processGroup) close() {
+	if g.exit != nil {
+		g.exit.Close()
+	}
+}
 
 // inherit takes over the files that the mark tells of, so that nothing that
 // this process starts inherits them in turn.

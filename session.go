@@ -71,7 +71,7 @@ func (f *flight) split(n int) (first flight) {
 func (f flight) span() span { return span{f.index, f.index + f.count} }
 
 const (
-	batchTime  = 6 * time.Millisecond // what a batch should take to run: the parent may wait for a processor for some
+	batchTime  = 2 * time.Millisecond // what a batch should take to run: long against a round trip
 	batchBytes = 512 << 10            // what a frame of several items may hold
 	batchGrow  = 8                    // how much larger than the one before a batch may be
 )

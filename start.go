@@ -212,8 +212,11 @@ func (h *handle) startProcess(inherited []*os.File, stdout, stderr *os.File) (er
 		return err
 	}
 	h.pid = h.cmd.Process.Pid
-	if err = fault("group"); err == nil {
-		h.group, err = newProcessGroup(h.cmd)
+	h.group, err = newProcessGroup(h.cmd)
+	if err == nil {
+		if err = fault("group"); err != nil {
+			h.group.close()
+		}
 	}
 	if err != nil {
 		_ = h.cmd.Process.Kill()
