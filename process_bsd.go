@@ -5,7 +5,6 @@ package parallel
 import (
 	"errors"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +17,7 @@ func newPage() (*os.File, error) { return newFilePage() }
 // shrink does nothing: the space of the file is freed with the worker.
 func shrink(*os.File, int64, int64) {}
 
-func askForExit(*syscall.SysProcAttr) {}
-
-func exitFile(*syscall.SysProcAttr) *os.File { return nil }
+func exitFile(int) *os.File { return nil }
 
 // wait waits until the leader has ended, without taking its exit status, so that
 // its number still belongs to it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,16 +42,13 @@ func shrink(page *os.File, from, to int64) {
 	})
 }
 
-// askForExit asks for a file that tells of the end of the process to be started.
-func askForExit(attr *syscall.SysProcAttr) { attr.PidFD = new(int) }
-
-// exitFile returns that file, or nil if the kernel has none.
-func exitFile(attr *syscall.SysProcAttr) *os.File {
-	fd := *attr.PidFD
-	if fd < 0 {
+// exitFile returns a file that can be read from when child pid has ended, or nil
+// if the kernel has no such thing. os has another: this one does not block.
+func exitFile(pid int) *os.File {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
 		return nil
 	}
-	_ = unix.SetNonblock(fd, true)
 	return os.NewFile(uintptr(fd), "exit")
 }
 

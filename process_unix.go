@@ -30,13 +30,12 @@ type processGroup struct {
 func attach(cmd *exec.Cmd, files []*os.File) (mark string, err error) {
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	askForExit(cmd.SysProcAttr)
 	return fmt.Sprint(len(files)), nil
 }
 
 // newProcessGroup returns the group that the started cmd leads.
 func newProcessGroup(cmd *exec.Cmd) (*processGroup, error) {
-	return &processGroup{cmd.Process.Pid, exitFile(cmd.SysProcAttr)}, nil
+	return &processGroup{cmd.Process.Pid, exitFile(cmd.Process.Pid)}, nil
 }
 
 // kill ends every process of the group, and the leader, which may have left it.
