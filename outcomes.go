@@ -54,10 +54,16 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 		if size := s.d.function.out.FixedSize(); r.Size >= 0 && r.Size != size {
 			return fmt.Errorf("results of %d bytes, which should have %d", r.Size, size)
 		}
+		if !cut && !s.has(r.Count) {
+			return errors.New("results of more items than it has")
+		}
 		s.outcomes = r
 	case wire.RecordTray:
 		if cut {
 			return nil // what was there is in what the page says, too
+		}
+		if !s.has(r.Count) {
+			return errors.New("results of more items than it has")
 		}
 		if err := s.h.checkTray(r); err != nil {
 			return err
@@ -83,6 +89,13 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 		s.d.measured(r.Count, min(r.Time, time.Since(s.begun)))
 	}
 	return nil
+}
+
+// has reports whether n items are under way.
+func (s *session) has(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n <= s.under
 }
 
 // fillFromTray settles the items of r, whose results only have to be copied, by
