@@ -382,6 +382,20 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
+// TestRunningItemIsOneUnderWay has a worker say which item it is running.
+func TestRunningItemIsOneUnderWay(t *testing.T) {
+	s := fuzzedSession(t, 4)
+	defer s.h.page.Close()
+	s.inflight[3].count = 3
+	for seq, want := range []uint64{0, 1, 2, 3, 4, 5, 6, 0, 0} {
+		s.h.setWord(pageRunning, uint64(seq))
+		s.h.setWord(pageBell, 0) // so that all words are there
+		if got := s.running(); got != want {
+			t.Errorf("item %d is running, it says; taken as %d, want %d", seq, got, want)
+		}
+	}
+}
+
 // fuzzedSession is a session whose worker has been sent n items, the last of
 // which the call does not want any more. There is no process.
 func fuzzedSession(t *testing.T, n int) *session {

@@ -24,9 +24,10 @@ type outbox struct {
 	n      int         // bytes of records in the page's outbox
 	timer  *time.Timer // writes the outbox while an item takes long
 	armed  bool
-	count  int       // items since the last busy record
-	busy   time.Time // since when they are counted; zero: nothing is running
-	failed bool      // the pipe is broken: the parent has gone
+	delay  time.Duration // of the timer; it doubles while a part goes on
+	count  int           // items since the last busy record
+	busy   time.Time     // since when they are counted; zero: nothing is running
+	failed bool          // the pipe is broken: the parent has gone
 }
 
 const (
@@ -109,9 +110,9 @@ func (o *outbox) finish(frame []byte, lengthAt int) {
 
 // arm sees to it that what is there does not wait for long. mu is held.
 func (o *outbox) arm() {
-	if o.mapped && !o.armed {
-		o.armed = true
-		o.timer.Reset(outboxDelay)
+	if o.mapped && (!o.armed || o.delay > outboxDelay) {
+		o.armed, o.delay = true, outboxDelay
+		o.timer.Reset(o.delay)
 	}
 }
 
@@ -208,6 +209,13 @@ func (o *outbox) delayed() {
 	defer o.mu.Unlock()
 	o.armed = false
 	o.flush()
+	if pageWord(o.page, pageTrayOn).Load() != 0 {
+		// An item that takes long may wait for what becomes of those before
+		// it, and an item behind it, in the same part, for what becomes of it.
+		o.armed = true
+		o.delay *= 2
+		o.timer.Reset(o.delay)
+	}
 }
 
 // put appends a record to the outbox, and only then counts it in. mu is held.

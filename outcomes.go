@@ -283,8 +283,11 @@ func (s *session) running() uint64 {
 		state, _ := readPage(s.h.page)
 		seq = state.running
 	}
-	if n := len(s.inflight); n > 0 && s.inflight[0].seq <= seq && seq-s.inflight[n-1].seq < uint64(s.inflight[n-1].count) {
-		return seq
+	if n := len(s.inflight); n > 0 {
+		first, last := s.inflight[0], s.inflight[n-1]
+		if first.seq <= seq && seq < last.seq+uint64(last.count) {
+			return seq
+		}
 	}
 	return 0
 }

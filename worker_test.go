@@ -330,3 +330,45 @@ func TestGoexitInACallbackEndsTheCall(t *testing.T) {
 		})
 	}
 }
+
+func init() { Register(tryst) }
+
+// meeting is an item that takes the time and then waits for a file. Most do
+// neither.
+type meeting struct {
+	For  time.Duration
+	With string
+}
+
+func tryst(ctx context.Context, m meeting) (int, error) {
+	time.Sleep(m.For) // allowed: longer than the outbox waits, which decides nothing if it works
+	for m.With != "" && !exists(m.With) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		time.Sleep(time.Millisecond) // allowed: paces the polling
+	}
+	return 0, nil
+}
+
+// TestItemsOfAPartWaitForEachOther has an item wait for what the parent does when
+// it learns of one that is before it in the same part, behind a long one.
+func TestItemsOfAPartWaitForEachOther(t *testing.T) {
+	checkLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 1})
+	if _, err := Map(patient(t), make([]meeting, 50_000), tryst, On(pool)); err != nil { // so that it is known as cheap
+		t.Fatal(err)
+	}
+	file := t.TempDir() + "/met"
+	items := make([]meeting, 100)
+	items[3].For = 5 * outboxDelay
+	items[6].With = file
+	_, err := Map(patient(t), items, tryst, On(pool), OnProgress(func(done, _ int) {
+		if done == 6 {
+			_ = os.WriteFile(file, nil, 0o600)
+		}
+	}))
+	if err != nil {
+		t.Error(err)
+	}
+}
