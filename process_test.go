@@ -23,7 +23,11 @@ func init() {
 	Register(crowd)
 	Register(procs)
 	Register(present)
+	Register(slowGate)
 }
+
+// slowGate is a gate that is never known as cheap.
+func slowGate(ctx context.Context, s step) (string, error) { return gate(ctx, s) }
 
 // present reports whether there is a file of that name.
 func present(_ context.Context, name string) (bool, error) { return exists(name), nil }
@@ -238,7 +242,7 @@ func TestWaitingCallDoesNotWaitForWhatHasNotBegun(t *testing.T) {
 	}
 	var calls sync.WaitGroup
 	calls.Go(func() {
-		if _, err := Map(patient(t), long, gate, On(pool)); err != nil {
+		if _, err := Map(patient(t), long, slowGate, On(pool)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -265,7 +269,7 @@ func underWay(pool *ProcessPool) (n int) {
 		d.mu.Lock()
 		for s := range d.sessions {
 			s.mu.Lock()
-			n += len(s.inflight)
+			n += s.under
 			s.mu.Unlock()
 		}
 		d.mu.Unlock()

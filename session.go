@@ -410,7 +410,14 @@ func (s *session) fail(err error) {
 func (s *session) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var asked uint64
 	for len(s.inflight) > 0 {
+		// A part that the worker had taken is given back after its current item
+		// at the earliest.
+		if first := s.inflight[0].seq; first != asked && s.d.pool.wanted() {
+			asked = first
+			s.recall()
+		}
 		s.changed.Wait()
 	}
 }
