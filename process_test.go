@@ -26,7 +26,7 @@ func init() {
 	Register(slowGate)
 }
 
-// slowGate is a gate that is never known as cheap.
+// slowGate is a gate for a test that makes it known as slow.
 func slowGate(ctx context.Context, s step) (string, error) { return gate(ctx, s) }
 
 // present reports whether there is a file of that name.
@@ -240,6 +240,11 @@ func TestWaitingCallDoesNotWaitForWhatHasNotBegun(t *testing.T) {
 	for i := 1; i < 10; i++ {
 		long = append(long, step{Make: file(fmt.Sprint(i)), Wait: file("small")})
 	}
+	f, err := lookup(identify("Map", slowGate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.cost.Store(int64(time.Second) * costScale) // whatever an earlier run of this test took
 	var calls sync.WaitGroup
 	calls.Go(func() {
 		if _, err := Map(patient(t), long, slowGate, On(pool)); err != nil {
