@@ -70,8 +70,9 @@ func (o *outbox) begin(seq uint64) {
 
 // running is the number of the item that is running, where one is.
 func (o *outbox) running() uint64 {
-	if pageWord(o.page, pageTrayOn).Load() != 0 {
-		return pageWord(o.page, pageTraySeq).Load() + pageWord(o.page, pageTrayDone).Load()>>32
+	if end := pageWord(o.page, pageTrayOn).Load(); end != 0 {
+		next := pageWord(o.page, pageTraySeq).Load() + pageWord(o.page, pageTrayDone).Load()>>32
+		return min(next, end)
 	}
 	return pageWord(o.page, pageRunning).Load()
 }
@@ -116,10 +117,10 @@ func (o *outbox) arm() {
 	}
 }
 
-// beginPart readies the tray for the results, of the given size, of the items
+// beginPart readies the tray for the results, of the given size, of n items
 // from seq on, which are about to run, now. What has waited for long is written:
 // the timer comes too late where the items keep the one processor busy.
-func (o *outbox) beginPart(seq uint64, size int, now time.Time) {
+func (o *outbox) beginPart(seq uint64, n, size int, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.busy.IsZero() {
@@ -129,6 +130,7 @@ func (o *outbox) beginPart(seq uint64, size int, now time.Time) {
 		o.flush() // results go in the order of their items
 	}
 	t := o.tray
+	t.end = seq + uint64(n)
 	if t.size != size || t.next() != seq || t.used() >= outboxFull && t.used() == t.sentBytes || t.used()+trayRoom > traySize {
 		o.sendTray()
 		t.reset(seq, size, true)

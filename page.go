@@ -17,7 +17,7 @@ import (
 //
 //	pageRunning    the item that the worker is running: its sequence number, 0 for none
 //	pageLength     how many bytes of records stand in the outbox
-//	pageTray…      the same for the tray; see there
+//	pageTray…      the same for the trays; see there
 //	pageTaken      the item after the last whose result the parent has taken from a tray
 //	pageBell       how many stops and recalls the parent has written to the pipe
 //	from outboxAt  the outbox: records that have not been written to the pipe yet
@@ -33,7 +33,7 @@ import (
 const (
 	pageRunning  = 0
 	pageLength   = 8
-	pageTrayOn   = 16 // not 0: the item after those in the tray is running
+	pageTrayOn   = 16 // not 0: the item after those in the tray is running, if it comes before this one
 	pageTraySeq  = 24 // the first result's item
 	pageTraySize = 32 // each result's size and 1; 0: they vary
 	pageTrayDone = 40 // the number of results << 32 | the bytes that they take
@@ -71,7 +71,9 @@ func readPage(page *os.File) (s pageState, ok bool) {
 	word := func(at int) uint64 { return binary.NativeEndian.Uint64(b[at:]) }
 	s = pageState{word(pageRunning), word(pageLength), word(pageTrayOn), word(pageTraySeq), word(pageTraySize), word(pageTrayDone), word(pageTrayAt)}
 	if s.trayOn != 0 {
-		s.running = s.traySeq + s.trayDone>>32
+		if s.running = s.traySeq + s.trayDone>>32; s.running >= s.trayOn {
+			s.running = 0 // the part is over
+		}
 	}
 	return s, true
 }

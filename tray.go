@@ -19,6 +19,7 @@ type tray struct {
 
 	seq       uint64    // the item of the first result
 	size      int       // of each result; −1: each behind its length
+	end       uint64    // the item after the last of the part
 	half      int       // which of the two
 	sent      int       // results,
 	sentBytes int       // and what they take; guarded by the outbox's mutex
@@ -79,7 +80,7 @@ func (t *tray) reset(seq uint64, size int, on bool) {
 
 // start notes that the item whose result comes next is running.
 func (t *tray) start() {
-	pageWord(t.page, pageTrayOn).Store(1)
+	pageWord(t.page, pageTrayOn).Store(t.end)
 	pageWord(t.page, pageRunning).Store(0)
 }
 

@@ -370,7 +370,7 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	}
 	w.brake.Store(0)
 	if w.out.mapped {
-		w.out.beginPart(w.taken.Seq, w.call.function.out.FixedSize(), w.since)
+		w.out.beginPart(w.taken.Seq, w.taken.Count, w.call.function.out.FixedSize(), w.since)
 	} else {
 		w.out.begin(w.taken.Seq)
 	}
