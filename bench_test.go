@@ -40,6 +40,7 @@ func init() {
 	parallel.Register(benchSpin)
 	parallel.Register(benchSleep)
 	parallel.Register(benchCopy)
+	parallel.Register(benchEcho)
 }
 
 func benchTwice(_ context.Context, x int) (int, error) { return x * 2, nil }
@@ -372,8 +373,10 @@ func copyTwice(items [][]byte, fn func(context.Context, []byte) ([]byte, error))
 	}
 	out := make([][]byte, len(items))
 	for i, item := range items {
-		r := carry(item)
-		r[0]++
+		r, err := fn(context.Background(), carry(item))
+		if err != nil {
+			return nil, err
+		}
 		out[i] = carry(r)
 	}
 	return out, nil

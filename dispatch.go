@@ -182,6 +182,7 @@ func (d *dispatch) announce(buf []byte, known bool) []byte {
 	m := wire.Call{ID: d.id, Known: known}
 	if !known {
 		m.Function, m.KeepGoing, m.Timeout = d.function.id, d.c.keepGoing, d.timeout
+		m.Eager = d.c.total < 0 || d.c.progress != nil
 		m.Shared, m.ShareType, m.Share = d.shared, d.shareType, d.share
 		if deadline, ok := d.c.ctx.Deadline(); ok {
 			m.Deadline = max(1, time.Until(deadline))

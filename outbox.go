@@ -33,6 +33,7 @@ type outbox struct {
 const (
 	outboxFull  = 64 << 10         // when the outbox is written without waiting longer
 	outboxDelay = time.Millisecond // how long a record may wait for others
+	outboxLong  = 50 * outboxDelay // the same, if it is a result that nobody waits for
 	frameAt     = outboxAt - 5     // the frame's header stands right before the records
 	recordRoom  = 64               // what a record may take besides its data
 )
@@ -106,38 +107,38 @@ func (o *outbox) finish(frame []byte, lengthAt int) {
 	if o.n >= outboxFull {
 		o.flush()
 	}
-	o.arm()
+	o.arm(outboxDelay)
 }
 
-// arm sees to it that what is there does not wait for long. mu is held.
-func (o *outbox) arm() {
-	if o.mapped && (!o.armed || o.delay > outboxDelay) {
-		o.armed, o.delay = true, outboxDelay
+// arm sees to it that what is there does not wait for longer than d. mu is held.
+func (o *outbox) arm(d time.Duration) {
+	if o.mapped && (!o.armed || o.delay > d) {
+		o.armed, o.delay = true, d
 		o.timer.Reset(o.delay)
 	}
 }
 
 // beginPart readies the tray for the results, of the given size, of n items
-// from seq on, which are about to run, now. What has waited for long is written:
-// the timer comes too late where the items keep the one processor busy.
-func (o *outbox) beginPart(seq uint64, n, size int, now time.Time) {
+// from seq on, which are about to run, now. What has waited for as long as wait is
+// written: the timer comes too late where the items keep the one processor busy.
+func (o *outbox) beginPart(seq uint64, n, size int, now time.Time, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.busy.IsZero() {
 		o.busy = now
 	}
-	if o.n > 0 || now.Sub(o.busy) >= outboxDelay {
+	if o.n > 0 || now.Sub(o.busy) >= wait {
 		o.flush() // results go in the order of their items
 	}
 	t := o.tray
 	t.end = seq + uint64(n)
+	o.arm(wait)
 	if t.size != size || t.next() != seq || t.used() >= outboxFull && t.used() == t.sentBytes || t.used()+trayRoom > traySize {
 		o.sendTray()
 		t.reset(seq, size, true)
 	} else {
 		t.start()
 	}
-	o.arm()
 }
 
 // endPart notes that none of the part's items is running.
@@ -195,6 +196,13 @@ func (o *outbox) say(record []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.put(record)
+	o.flush()
+}
+
+// send writes what there is.
+func (o *outbox) send() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.flush()
 }
 

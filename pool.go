@@ -131,15 +131,15 @@ func (c *call) watch() (stop func()) {
 func (c *call) stopped(i int) bool { return int64(i) > c.bound.Load() }
 
 // claim takes the next items in index order: at most want, and no more than
-// leaves enough for the other workers. While there are none it waits for items
+// leaves enough for the other workers, as takeLeast does. While there are none it waits for items
 // that the input may still bring, and in a patient call for those that another
 // worker may give back, as long as wait, if not nil, reports true. An empty span
 // means that there is nothing for this worker.
-func (c *call) claim(want int, wait func() bool) (s span) {
+func (c *call) claim(want, least int, wait func() bool) (s span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.await(wait, func() bool {
-		s = c.take(want)
+		s = c.takeLeast(want, least)
 		return s.len() > 0
 	})
 	return s

@@ -241,6 +241,7 @@ func (p *poolCore) isClosed() bool {
 func (p *poolCore) leave(d *dispatch) {
 	p.mu.Lock()
 	delete(p.active, d)
+	p.awaitBeat()
 	p.mu.Unlock()
 	p.calls.Done()
 }

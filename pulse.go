@@ -38,8 +38,12 @@ func (p *poolCore) beat() {
 	var calls []*dispatch
 	var workers []*handle
 	p.mu.Lock()
+	young := false
 	for d := range p.active {
-		if d.beats++; d.beats == 2 {
+		switch d.beats++; d.beats {
+		case 1:
+			young = true
+		case 2:
 			calls = append(calls, d)
 		}
 	}
@@ -48,7 +52,7 @@ func (p *poolCore) beat() {
 			workers = append(workers, h)
 		}
 	}
-	if p.pulse.set = false; !p.ended && len(p.active)+len(workers) > 0 {
+	if p.pulse.set = false; !p.ended && (young || len(workers) > 0) {
 		p.awaitBeat()
 	}
 	p.mu.Unlock()

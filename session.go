@@ -69,9 +69,10 @@ func (f *flight) split(n int) (first flight) {
 func (f flight) span() span { return span{f.index, f.index + f.count} }
 
 const (
-	batchTime  = 2 * time.Millisecond // what a batch should take to run: long against a round trip
-	batchBytes = 512 << 10            // what a frame of several items may hold
-	batchGrow  = 8                    // how much larger than the one before a batch may be
+	batchTime  = 16 * time.Millisecond // what a batch should take to run: long against what waking the parent costs
+	batchLeast = 2 * time.Millisecond  // as long as less is not left
+	batchBytes = 512 << 10             // what a frame of several items may hold
+	batchGrow  = 8                     // how much larger than the one before a batch may be
 )
 
 func newSession(d *dispatch, h *handle) *session {
@@ -155,7 +156,7 @@ func (s *session) send() {
 		if n == 0 {
 			return
 		}
-		claimed := s.d.c.claim(n, func() bool { return idle && s.h.alive() && !s.d.pool.wanted() })
+		claimed := s.d.c.claim(n, s.lasting(batchLeast), func() bool { return idle && s.h.alive() && !s.d.pool.wanted() })
 		switch {
 		case claimed.len() > 0:
 			batch = claimed.len()
@@ -203,13 +204,17 @@ func (s *session) waitForRoom(last int) (size int, idle bool) {
 	}
 }
 
+// lasting is the number of items that take d, one at least.
+func (s *session) lasting(d time.Duration) int {
+	if cost := s.d.c.costNow(); cost > 0 {
+		return max(1, int(d*costScale/cost))
+	}
+	return 1
+}
+
 // batchSize is the number of items that take about batchTime.
 func (s *session) batchSize(last int) int {
-	cost := s.d.c.costNow()
-	if cost == 0 {
-		return 1
-	}
-	size := max(1, int(batchTime*costScale/cost))
+	size := s.lasting(batchTime)
 	if each := s.d.function.in.FixedSize(); each > 0 {
 		size = min(size, max(1, batchBytes/each)) // a frame is a batch
 	}

@@ -67,7 +67,8 @@ type worker struct {
 
 	// The executor's.
 	buf   []byte
-	since time.Time // when it took them
+	since time.Time // when it took them,
+	ended bool      // and whether they were the last of what had been sent together
 }
 
 // workerCall is the parent's call that the items belong to.
@@ -80,7 +81,8 @@ type workerCall struct {
 	endBase    context.CancelFunc
 	ctx        context.Context // fn's
 	cancel     context.CancelCauseFunc
-	bound      int64 // no item after it is started
+	bound      int64         // no item after it is started
+	wait       time.Duration // how long a result may wait for others
 }
 
 // serveWorker is the life of a worker process. This goroutine listens to the
@@ -193,13 +195,16 @@ func (w *worker) begin(m *wire.Call) error {
 		return err
 	}
 	c := &workerCall{
-		id: m.ID, function: f, keepGoing: m.KeepGoing, bound: noBound,
+		id: m.ID, function: f, keepGoing: m.KeepGoing, bound: noBound, wait: outboxLong,
 		invocation: invocation{timeout: m.Timeout, maxBytes: w.maxBytes},
 	}
 	ctx := context.Background()
 	if m.Shared {
 		var v sharedValue = &sharedBytes{typ: m.ShareType, data: slices.Clone(m.Share)}
 		ctx = context.WithValue(ctx, shareKey{}, v)
+	}
+	if m.Eager {
+		c.wait = outboxDelay
 	}
 	c.endBase = func() {}
 	if m.Deadline > 0 {
@@ -356,8 +361,11 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 		// the pipe gets it only if nobody else wants it.
 		w.arrived.Wait()
 	}
-	if len(w.queue) == 0 {
+	switch {
+	case len(w.queue) == 0:
 		w.out.rest()
+	case w.ended: // the parent may send another
+		w.out.send()
 	}
 	for len(w.queue) == 0 {
 		w.arrived.Wait()
@@ -365,12 +373,12 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	}
 	first := &w.queue[0]
 	w.taken = first.Split(min(first.Count, w.partSize()))
-	if first.Count == 0 {
+	if w.ended = first.Count == 0; w.ended {
 		w.queue = w.queue[1:]
 	}
 	w.brake.Store(0)
 	if w.out.mapped {
-		w.out.beginPart(w.taken.Seq, w.taken.Count, w.call.function.out.FixedSize(), w.since)
+		w.out.beginPart(w.taken.Seq, w.taken.Count, w.call.function.out.FixedSize(), w.since, w.call.wait)
 	} else {
 		w.out.begin(w.taken.Seq)
 	}

@@ -69,6 +69,7 @@ type Call struct {
 	Known     bool // the worker was told of it before, and not of its end; the rest is zero
 	Function  int
 	KeepGoing bool
+	Eager     bool          // results are wanted as they come, not only when there is nothing more to do
 	Timeout   time.Duration // each item's own; 0: none
 	Deadline  time.Duration // from now to the call's; 0: none
 	Shared    bool          // there is a shared value
@@ -80,7 +81,7 @@ type Call struct {
 func (m *Call) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, m.ID)
 	dst = binary.AppendUvarint(dst, uint64(m.Function))
-	dst = append(dst, flag(m.KeepGoing)|flag(m.Shared)<<1|flag(m.Known)<<2)
+	dst = append(dst, flag(m.KeepGoing)|flag(m.Shared)<<1|flag(m.Known)<<2|flag(m.Eager)<<3)
 	dst = AppendInt(dst, int64(m.Timeout))
 	dst = AppendInt(dst, int64(m.Deadline))
 	dst = AppendBytes(dst, m.ShareType)
@@ -93,7 +94,7 @@ func (m *Call) Parse(src []byte) error {
 	m.ID = c.Uint(math.MaxUint64)
 	m.Function = int(c.Uint(math.MaxInt32))
 	flags := c.Byte()
-	m.KeepGoing, m.Shared, m.Known = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	m.KeepGoing, m.Shared, m.Known, m.Eager = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
 	m.Timeout = time.Duration(c.Int())
 	m.Deadline = time.Duration(c.Int())
 	m.ShareType = c.String()
