@@ -39,7 +39,8 @@ type dispatch struct {
 	retries  int
 	maxBytes int // of an encoded item
 
-	ramp bool // batches must not grow too fast, since the function's cost was not known before
+	quiet bool // no goroutine serves the call's one session, but the caller itself
+	ramp  bool // batches must not grow too fast, since the function's cost was not known before
 
 	shared    bool
 	shareType string
@@ -96,6 +97,7 @@ func (c *call) runProcesses(s *settings, id identity, w remoteWork) error {
 	if d.pool.config.MaxMemoryBytes > 0 && runtime.GOOS != "linux" {
 		return fmt.Errorf("parallel: ProcessPool.MaxMemoryBytes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 	}
+	d.quiet = d.isQuiet()
 	d.maxBytes = int(d.pool.config.MaxMessageBytes)
 	if v, ok := c.ctx.Value(shareKey{}).(sharedValue); ok {
 		d.shareType, d.share, err = v.encode(d.maxBytes)
@@ -126,7 +128,7 @@ func (d *dispatch) run() {
 	if d.timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
 		d.pokeMonitor()
 	}
-	if d.c.workers == 1 && d.quiet() {
+	if d.quiet {
 		var s *session
 		d.serveAll(&s)
 	} else {
@@ -140,11 +142,11 @@ func (d *dispatch) run() {
 	d.part()
 }
 
-// quiet reports whether nothing that the caller's goroutine would do in a worker's
-// session calls code of the user's, which may call Goexit. Then one worker needs no
-// goroutine.
-func (d *dispatch) quiet() bool {
-	return d.function.in.FixedSize() >= 0 && d.c.progress == nil && d.pool.config.silent
+// isQuiet reports whether one worker is enough and nothing that the caller's
+// goroutine would do in its session calls code of the user's, which may call Goexit.
+func (d *dispatch) isQuiet() bool {
+	return d.c.workers == 1 && d.c.total >= 0 && d.c.progress == nil && d.pool.config.silent &&
+		d.function.in.Pure() && d.function.out.Pure()
 }
 
 // serve runs sessions in a goroutine, one worker after the other, until nothing

@@ -53,6 +53,7 @@ type handle struct {
 
 	// The reader's, who goes on from here after a Goexit in code of the user's.
 	frames  *wire.Reader
+	passed  *said        // was read in its place; nil: nothing
 	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
 	tray    []byte       // results that were taken from the page
 	reached [2]int       // how far the trays have been filled
@@ -67,6 +68,9 @@ type handle struct {
 	idleSince time.Time // when it became idle
 
 	mu         sync.Mutex
+	listen     sync.Cond           // the reader should look again; see reader.go
+	wanted     bool                // somebody waits for what the worker says
+	lent       bool                // and reads it in place of the reader
 	later      []byte              // frames to be said later,
 	laterCalls uint64              // of which the executor is to hear,
 	session    *session            // takes in the results; nil when idle
@@ -91,6 +95,7 @@ func (h *handle) reap(outputs ...*os.File) {
 	h.mu.Lock()
 	h.group.kill() // while the number of the group is still ours
 	h.waited = true
+	h.listen.Signal()
 	h.mu.Unlock()
 	_ = h.cmd.Wait() // the state is in h.cmd; our pipes are not its business
 	h.group.close()
@@ -99,115 +104,6 @@ func (h *handle) reap(outputs ...*os.File) {
 		_ = f.SetReadDeadline(late) // where a stray process holds the other end
 	}
 	close(h.exited)
-}
-
-// persist calls f until it returns. Where code of the user's in f calls Goexit,
-// which ends the goroutine, spawn takes another in which f goes on.
-func persist(spawn func(func()), f func()) {
-	spawn(func() {
-		returned := false
-		defer func() {
-			if !returned {
-				persist(spawn, f)
-			}
-		}()
-		f()
-		returned = true
-	})
-}
-
-// read takes in what the worker sends until it ends, and buries it.
-func (h *handle) read() {
-	if !h.ended {
-		if err := h.takeFrames(); err != nil {
-			h.kill(fmt.Errorf("it broke the protocol: %w", err))
-		}
-		h.ended = true
-	}
-	select {
-	case <-h.exited: // as it should be: the end of the process closed the pipe
-	case <-time.After(linger):
-		h.kill(errors.New("it closed its results"))
-	}
-	h.bury()
-}
-
-// takeFrames takes in frame after frame until there are no more. Its error
-// means that the worker cannot be trusted.
-func (h *handle) takeFrames() error {
-	for {
-		if h.records != nil {
-			if err := h.takeRecords(); err != nil {
-				return err
-			}
-			h.records = nil
-		}
-		kind, payload, err := h.frames.Next()
-		if errors.Is(err, wire.ErrTooLarge) {
-			return err
-		}
-		if err != nil {
-			return nil // it has ended, or closed the pipe, which is no use alive
-		}
-		if err := h.take(kind, payload); err != nil {
-			return err
-		}
-	}
-}
-
-// take takes in one frame.
-func (h *handle) take(kind wire.Kind, payload []byte) error {
-	switch {
-	case kind == wire.KindHello && !h.greeted:
-		h.greeted = true
-		var welcome wire.Welcome
-		if err := welcome.Parse(payload); err != nil {
-			return err
-		}
-		h.frames.SetMax(int(h.pool.config.MaxMessageBytes) + frameSlack)
-		h.welcome <- welcome // has room for it
-		return nil
-	case kind == wire.KindResults && h.greeted:
-		h.records = wire.NewCursor(payload)
-		return nil
-	default:
-		return fmt.Errorf("a frame of kind %d out of turn", kind)
-	}
-}
-
-func (h *handle) takeRecords() error {
-	h.mu.Lock()
-	s := h.session
-	h.mu.Unlock()
-	if s == nil {
-		return h.takeStray()
-	}
-	return s.takeRecords(h.records, false)
-}
-
-// takeStray takes in what a worker says that serves no call: how long it was
-// busy, and that there was nothing to give back.
-func (h *handle) takeStray() error {
-	for h.records.Len() > 0 {
-		r, err := wire.ReadRecord(h.records)
-		if err != nil {
-			return err
-		}
-		if r.Kind != wire.RecordBusy && (r.Kind != wire.RecordRecalled || !h.answered()) {
-			return errors.New("an outcome for no call")
-		}
-	}
-	return nil
-}
-
-// answered takes in that the worker has answered a recall. It returns false if
-// it was not asked.
-func (h *handle) answered() bool {
-	if h.recalls.Load() == 0 {
-		return false
-	}
-	h.recalls.Add(-1)
-	return true
 }
 
 // bury ends the handle when nothing more can be read: it makes room in the pool,
@@ -319,7 +215,7 @@ func (h *handle) forget(call uint64) {
 func (h *handle) detach() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.session = nil
+	h.session, h.wanted = nil, false
 	return !h.lost
 }
 

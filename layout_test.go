@@ -27,17 +27,17 @@ var floors = []struct {
 		besides: []string{"option", "Option", "settings", "shared", "identity", "identify", "caller", "fn", "typ", "limited", "withoutResult", "runPart", "partRunner", "part", "costScale"}},
 	{name: "what a call is", files: []string{"options.go"}, besides: []string{"ProcessPool", "size"}},
 	{name: "the book", files: []string{"pool.go", "cost.go", "lookout.go", "goroutines.go"}},
-	{name: "the worker's side", files: []string{"page.go", "tray.go", "outbox.go", "part.go", "worker.go", "process_unix.go", "process_linux.go",
+	{name: "the worker's side", files: []string{"page.go", "tray.go", "outbox.go", "part.go", "worker.go", "listen.go", "process_unix.go", "process_linux.go",
 		"process_bsd.go", "process_windows.go", "process_other.go"}, besides: []string{"markVariable", "maxFrame", "limited", "pageInFile"}},
-	{name: "the parent's side", files: []string{"relay.go", "start.go", "handle.go", "session.go", "outcomes.go", "monitor.go", "dispatch.go", "pulse.go", "process.go"},
+	{name: "the parent's side", files: []string{"relay.go", "start.go", "handle.go", "reader.go", "session.go", "outcomes.go", "monitor.go", "dispatch.go", "pulse.go", "process.go"},
 		besides: []string{"identity", "caller"}},
 	{name: "the calls", files: []string{"slots.go", "seq.go", "task.go", "parallel.go"}},
 }
 
 // notUsedBy names files that must not use others although those are below them.
 var notUsedBy = map[string][]string{
-	"parent":    {"relay.go", "start.go", "handle.go", "session.go", "outcomes.go", "monitor.go", "dispatch.go", "pulse.go", "process.go"},
-	"worker":    {"worker.go", "part.go", "tray.go", "outbox.go"},
+	"parent":    {"relay.go", "start.go", "handle.go", "reader.go", "session.go", "outcomes.go", "monitor.go", "dispatch.go", "pulse.go", "process.go"},
+	"worker":    {"worker.go", "listen.go", "part.go", "tray.go", "outbox.go"},
 	"scheduler": {"pool.go", "cost.go", "lookout.go", "goroutines.go", "slots.go", "seq.go"},
 }
 

@@ -41,6 +41,9 @@ func (s *session) takeRecords(c *wire.Cursor, cut bool) error {
 	s.settling.Store(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.inflight) == 0 {
+		s.h.unwant()
+	}
 	s.changed.Signal()
 	return err
 }

@@ -43,3 +43,6 @@ func tieLeash(int) {}
 
 // resident cannot be known here without running another program.
 func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
+
+// awaitInput is left to the poller.
+func awaitInput(*os.File) {}

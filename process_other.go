@@ -26,3 +26,6 @@ func mapPage(*os.File) ([]byte, error)                 { return nil, errors.ErrU
 func dieWithGroup()                                    { os.Exit(2) }
 func resident(int) (int64, error)                      { return 0, errors.ErrUnsupported }
 func exitSignal(*os.ProcessState) os.Signal            { return nil }
+
+// awaitInput is left to the poller.
+func awaitInput(*os.File) {}

@@ -111,3 +111,6 @@ func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
 
 // exitSignal is nil: processes here end with codes.
 func exitSignal(*os.ProcessState) os.Signal { return nil }
+
+// awaitInput is left to the poller.
+func awaitInput(*os.File) {}

@@ -200,7 +200,7 @@ func (s *session) waitForRoom(last int) (size int, idle bool) {
 			s.under <= want && s.bytes < batchBytes && s.d.c.left() > s.d.c.workers {
 			return want, idle
 		}
-		s.changed.Wait()
+		s.await()
 	}
 }
 
@@ -362,6 +362,9 @@ func (s *session) launch(b *batch) bool {
 		s.fail(err)
 		return false
 	}
+	if !s.d.quiet { // else see await
+		s.h.want()
+	}
 	return true
 }
 
@@ -372,7 +375,7 @@ func (s *session) enlist(f *flight) bool {
 	defer s.mu.Unlock()
 	if s.h.page != nil && f.bytes >= byReference && f.bytes <= pageStride {
 		for !s.refuses() && s.slots[0] > 0 && s.slots[1] > 0 {
-			s.changed.Wait()
+			s.await()
 		}
 		f.slot = 1 + slices.Index(s.slots[:], 0)
 	}
@@ -423,6 +426,15 @@ func (s *session) drain() {
 			asked = first
 			s.recall()
 		}
-		s.changed.Wait()
+		s.await()
 	}
+}
+
+// await waits until something may have changed. mu is held.
+func (s *session) await() {
+	if s.d.quiet && s.under == 1 && s.d.c.left() == 0 && s.readInPlace() {
+		return
+	}
+	s.h.want()
+	s.changed.Wait()
 }

@@ -57,7 +57,8 @@ type worker struct {
 	maxBytes int
 
 	mu      sync.Mutex
-	arrived sync.Cond // the queue has something
+	ear     ear
+	arrived sync.Cond // the queue has something, or something was heard
 	queue   []wire.Run
 	call    *workerCall            // the one that the items in the queue belong to
 	calls   map[uint64]*workerCall // those that have begun and not ended
@@ -95,29 +96,18 @@ func serveWorker(in *inheritance) {
 		_, _ = in.leash.Read(b[:])
 		dieWithGroup()
 	}()
-	w := &worker{calls: make(map[uint64]*workerCall)}
-	w.arrived.L = &w.mu
-	requests := wire.NewReader(in.requests, maxFrame)
-	if err := w.greet(requests, in); err != nil {
+	w := newWorker(in.requests)
+	if err := w.greet(in); err != nil {
 		fmt.Fprintln(os.Stderr, "parallel: worker process:", err)
 		os.Exit(2)
 	}
 	go w.execute()
-	for {
-		kind, payload, err := requests.Next()
-		if err == nil {
-			err = w.take(kind, payload)
-		}
-		if err != nil {
-			// The parent has gone, or is not one.
-			dieWithGroup()
-		}
-	}
+	w.listen()
 }
 
 // greet answers the parent's hello.
-func (w *worker) greet(requests *wire.Reader, in *inheritance) error {
-	kind, payload, err := requests.Next()
+func (w *worker) greet(in *inheritance) error {
+	kind, payload, err := w.ear.frames.Next()
 	if err != nil {
 		return err
 	}
@@ -241,6 +231,7 @@ func (w *worker) enqueue(run wire.Run) error {
 		w.queue = append(w.queue, run)
 		w.dropAfter(w.call.bound)
 	}
+	w.lend()
 	w.arrived.Signal()
 	return nil
 }
@@ -359,7 +350,7 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	for w.out.bell() > w.heard {
 		// It is in the pipe. Where this worker has but one processor, who reads
 		// the pipe gets it only if nobody else wants it.
-		w.arrived.Wait()
+		w.await()
 	}
 	switch {
 	case len(w.queue) == 0:
@@ -368,7 +359,7 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 		w.out.send()
 	}
 	for len(w.queue) == 0 {
-		w.arrived.Wait()
+		w.await()
 		w.since = time.Now()
 	}
 	first := &w.queue[0]
@@ -376,6 +367,7 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 	if w.ended = first.Count == 0; w.ended {
 		w.queue = w.queue[1:]
 	}
+	w.watch()
 	w.brake.Store(0)
 	if w.out.mapped {
 		w.out.beginPart(w.taken.Seq, w.taken.Count, w.call.function.out.FixedSize(), w.since, w.call.wait)

@@ -20,8 +20,8 @@ func newTestWorker(t *testing.T) (*worker, *wire.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
-	wk := &worker{calls: make(map[uint64]*workerCall), out: newOutbox(w, nil), maxBytes: 1000}
-	wk.arrived.L = &wk.mu
+	wk := newWorker(nil)
+	wk.out, wk.maxBytes = newOutbox(w, nil), 1000
 	return wk, wire.NewReader(r, maxFrame)
 }
 

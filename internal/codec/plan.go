@@ -78,6 +78,10 @@ func (p *Plan) FixedSize() int {
 	return -1
 }
 
+// Pure reports whether neither Append nor Decode calls a method of a type. It may be false for types of which it is
+// true.
+func (p *Plan) Pure() bool { return p.root.plain || p.root.stateless }
+
 // newPlan wraps a compiled node.
 func newPlan(t *Types, n *node) *Plan { return &Plan{types: t, root: n} }
 

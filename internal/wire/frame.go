@@ -66,6 +66,9 @@ func NewReader(r io.Reader, max int) *Reader {
 // SetMax changes the limit, which may have to be learned from a first frame.
 func (r *Reader) SetMax(max int) { r.max = max }
 
+// Buffered reports whether something has been read that Next has not returned.
+func (r *Reader) Buffered() bool { return r.r.Buffered() > 0 }
+
 // Next reads one frame. The payload is valid until the next call. The error is
 // io.EOF at the end of the stream, and io.ErrUnexpectedEOF within a frame.
 func (r *Reader) Next() (Kind, []byte, error) {

@@ -1,0 +1,104 @@
+package parallel
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"example.com/parallel/internal/wire"
+)
+
+// Who listens to the parent, in a worker. The listener, a goroutine, does while items
+// run that take long. While there is nothing to run, and for a moment after, the
+// executor itself does: an item that comes then need not wait for one goroutine to
+// wake another. The parent does the same; see reader.go.
+
+// ear is what listening takes. The worker's mutex guards it.
+type ear struct {
+	file   *os.File
+	frames *wire.Reader // for whoever reads
+	lent   bool         // the executor is to read, not the listener,
+	busy   bool         // and is reading
+	idle   bool         // the executor waits for the listener to hear something
+	back   sync.Cond    // the listener is to read
+	alarm  *time.Timer  // gives the listener its place back
+	set    bool         // whether it will
+}
+
+// lendTime is how long after the start of items nobody may be listening.
+const lendTime = time.Millisecond
+
+func newWorker(requests *os.File) *worker {
+	w := &worker{calls: make(map[uint64]*workerCall)}
+	w.arrived.L = &w.mu
+	w.ear.back.L = &w.mu
+	w.ear.file, w.ear.frames = requests, wire.NewReader(requests, maxFrame)
+	w.ear.alarm = time.AfterFunc(time.Hour, w.takeBack)
+	w.ear.alarm.Stop()
+	return w
+}
+
+// listen is the listener. It never returns.
+func (w *worker) listen() {
+	for {
+		w.mu.Lock()
+		for w.ear.lent {
+			w.ear.back.Wait()
+		}
+		w.mu.Unlock()
+		w.hearFrame()
+	}
+}
+
+// hearFrame waits for a frame of the parent's and does what it says.
+func (w *worker) hearFrame() {
+	kind, payload, err := w.ear.frames.Next()
+	if err == nil {
+		err = w.take(kind, payload)
+	}
+	if err != nil {
+		dieWithGroup() // the parent has gone, or is not one
+	}
+}
+
+// lend makes the executor listen from now on, if it has nothing else to do. mu is
+// held.
+func (w *worker) lend() { w.ear.lent = w.ear.lent || w.ear.idle }
+
+// await is the executor's, who waits until something has been heard. mu is held, but
+// not while it waits.
+func (w *worker) await() {
+	if !w.ear.lent {
+		w.ear.idle = true
+		w.arrived.Wait()
+		w.ear.idle = false
+		return
+	}
+	w.ear.busy = true
+	w.mu.Unlock()
+	if !w.ear.frames.Buffered() {
+		awaitInput(w.ear.file)
+	}
+	w.hearFrame()
+	w.mu.Lock()
+	w.ear.busy = false
+}
+
+// watch sees to it that somebody listens soon, since the executor is about to run
+// items. mu is held.
+func (w *worker) watch() {
+	if w.ear.lent && !w.ear.set {
+		w.ear.set = true
+		w.ear.alarm.Reset(lendTime)
+	}
+}
+
+// takeBack has the listener listen again, unless the executor does.
+func (w *worker) takeBack() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ear.set = false; w.ear.lent && !w.ear.busy {
+		w.ear.lent = false
+		w.ear.back.Signal()
+	}
+}
