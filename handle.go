@@ -56,7 +56,7 @@ type handle struct {
 	passed  *said        // was read in its place; nil: nothing
 	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
 	tray    []byte       // results that were taken from the page
-	reached [2]int       // how far the trays have been filled
+	reached [trays]int   // how far the trays have been filled
 	greeted bool
 	ended   bool // nothing more can be read
 	cleared bool // the burial has got as far as making room
@@ -295,7 +295,7 @@ func (h *handle) putInSlot(slot int, run wire.Run, buf []byte) []byte {
 // checkTray reports whether the results that r tells of are where they may be.
 func (h *handle) checkTray(r wire.Record) error {
 	tray := (r.At - trayAt) / pageStride
-	if h.page == nil || r.At < trayAt || tray > 1 || r.Length > int(h.pool.config.MaxMessageBytes)+frameSlack {
+	if h.page == nil || r.At < trayAt || tray >= trays || r.Length > int(h.pool.config.MaxMessageBytes)+frameSlack {
 		return errors.New("results where there are none")
 	}
 	h.reached[tray] = max(h.reached[tray], r.At+r.Length-trayAt-tray*pageStride)
@@ -318,6 +318,35 @@ func (h *handle) takeTray(r wire.Record) ([]byte, error) {
 	return data, nil
 }
 
+// readResult reads the first result that r tells of, each behind its length, and takes
+// it off r.
+func (h *handle) readResult(r *wire.Record) ([]byte, error) {
+	var length [4]byte
+	errSize := errors.New("results of other sizes than it says")
+	if r.Length < len(length) {
+		return nil, errSize
+	}
+	if err := h.readTray(length[:], r.At); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint32(length[:])
+	if uint64(n) > uint64(r.Length-len(length)) {
+		return nil, errSize
+	}
+	data := make([]byte, n)
+	if err := h.readTray(data, r.At+len(length)); err != nil {
+		return nil, err
+	}
+	r.At, r.Length = r.At+len(length)+len(data), r.Length-len(length)-len(data)
+	if r.Count == 1 {
+		if r.Length != 0 {
+			return nil, errSize
+		}
+		h.tookTray(r.Seq + 1)
+	}
+	return data, nil
+}
+
 func (h *handle) readTray(data []byte, at int) error {
 	if _, err := h.page.ReadAt(data, int64(at)); err != nil {
 		return fmt.Errorf("results that cannot be read: %w", err)
@@ -334,6 +363,8 @@ func (h *handle) tookTray(seq uint64) { h.setWord(pageTaken, seq) }
 func (h *handle) shrink() {
 	for i := range 2 {
 		h.reach[i] = h.shrinkTo(inboxAt+i*pageStride, h.reach[i])
+	}
+	for i := range trays {
 		h.reached[i] = h.shrinkTo(trayAt+i*pageStride, h.reached[i])
 	}
 }

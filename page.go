@@ -21,7 +21,7 @@ import (
 //	pageTaken      the item after the last whose result the parent has taken from a tray
 //	pageBell       how many stops and recalls the parent has written to the pipe
 //	from outboxAt  the outbox: records that have not been written to the pipe yet
-//	from trayAt    two trays: results of items
+//	from trayAt    the trays: results of items
 //	from inboxAt   two slots for items on their way to the worker
 //
 // so that when a worker dies at any instruction, the parent knows which item
@@ -37,7 +37,7 @@ const (
 	pageTraySeq  = 24 // the first result's item
 	pageTraySize = 32 // each result's size and 1; 0: they vary
 	pageTrayDone = 40 // the number of results << 32 | the bytes that they take
-	pageTrayAt   = 48 // which of the two trays
+	pageTrayAt   = 48 // which of the trays
 	pageTaken    = 56
 	pageBell     = 64
 	pageWords    = 72
@@ -46,7 +46,8 @@ const (
 	outboxSize = 256 << 10
 	pageStride = 1 << (20 + 11*(^uint(0)>>63)) // from one tray or slot to the next; less where addresses are short
 	trayAt     = outboxAt + outboxSize
-	inboxAt    = trayAt + 2*pageStride
+	trays      = 4
+	inboxAt    = trayAt + trays*pageStride
 	pageSize   = inboxAt + 2*pageStride
 
 	byReference = 4 << 10 // bytes from which on items and results go through the page
@@ -87,7 +88,7 @@ func readOutbox(page *os.File, limit int) []byte {
 	if count == 0 || count > math.MaxInt32 || size > math.MaxInt32 || length > uint64(limit+traySize) {
 		return records
 	}
-	results := readUpTo(page, trayAt+int64(s.trayAt&1)*pageStride, length)
+	results := readUpTo(page, trayAt+int64(s.trayAt%trays)*pageStride, length)
 	return wire.AppendResults(records, s.traySeq, int(count), int(size)-1, results)
 }
 

@@ -57,10 +57,14 @@ func (h *handle) want() {
 	}
 }
 
-func (h *handle) unwant() {
+// unwant notes that nothing is under way in s. Its sender may have seen that before,
+// so that the worker serves another session by now.
+func (h *handle) unwant(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.wanted = false
+	if h.session == s {
+		h.wanted = false
+	}
 }
 
 // borrow takes the reader's place, if it rests.

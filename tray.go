@@ -10,20 +10,20 @@ import (
 // next item is running. The outbox sends what is in the tray, at any time and
 // from any goroutine, and the executor goes on meanwhile.
 //
-// There are two, so that one can be filled while the parent has still to take
-// what is in the other.
+// There are some, so that one can be filled while the parent has still to take what
+// is in the others.
 type tray struct {
 	page []byte
 	data []byte         // of the one that is being filled
 	done *atomic.Uint64 // the word of the page that says how far it is filled
 
-	seq       uint64    // the item of the first result
-	size      int       // of each result; −1: each behind its length
-	end       uint64    // the item after the last of the part
-	half      int       // which of the two
-	sent      int       // results,
-	sentBytes int       // and what they take; guarded by the outbox's mutex
-	until     [2]uint64 // the item after the last one that the parent is to take from a tray
+	seq       uint64        // the item of the first result
+	size      int           // of each result; −1: each behind its length
+	end       uint64        // the item after the last of the part
+	which     int           // which one
+	sent      int           // results,
+	sentBytes int           // and what they take; guarded by the outbox's mutex
+	until     [trays]uint64 // the item after the last one that the parent is to take from a tray
 }
 
 const (
@@ -39,14 +39,17 @@ func newTray(page []byte, mapped bool) *tray {
 	return t
 }
 
-// choose makes one of the two the one to be filled.
-func (t *tray) choose(half int) {
-	t.half = half
-	t.data = t.page[trayAt+half*pageStride:][:pageStride:pageStride]
+// choose makes one of the trays the one to be filled.
+func (t *tray) choose(which int) {
+	t.which = which
+	t.data = t.page[trayAt+which*pageStride:][:pageStride:pageStride]
 }
 
 // free reports whether the parent has taken what it was to take from a tray.
-func (t *tray) free(half int) bool { return t.until[half] <= pageWord(t.page, pageTaken).Load() }
+func (t *tray) free(which int) bool { return t.until[which] <= pageWord(t.page, pageTaken).Load() }
+
+// other is the tray to be filled next.
+func (t *tray) other() int { return (t.which + 1) % trays }
 
 // used is how many bytes are in the tray.
 func (t *tray) used() int { return int(uint32(t.done.Load())) }
@@ -66,10 +69,10 @@ func (t *tray) reset(seq uint64, size int, on bool) {
 	}
 	pageWord(t.page, pageTrayOn).Store(0)
 	t.done.Store(0)
-	if !t.free(t.half) {
-		t.choose(1 - t.half) // that one is: see lend
+	if !t.free(t.which) {
+		t.choose(t.other()) // that one is: see lend
 	}
-	pageWord(t.page, pageTrayAt).Store(uint64(t.half))
+	pageWord(t.page, pageTrayAt).Store(uint64(t.which))
 	pageWord(t.page, pageTraySeq).Store(seq)
 	pageWord(t.page, pageTraySize).Store(uint64(size + 1))
 	t.seq, t.size, t.sent, t.sentBytes = seq, size, 0, 0
@@ -102,9 +105,9 @@ func (t *tray) unsent() (seq uint64, count int, data []byte) {
 // those of item until, from the tray, and where they are: if they are worth it,
 // and there is another tray to fill meanwhile. The outbox's mutex is held.
 func (t *tray) lend(n int, until uint64) (at int, ok bool) {
-	if n < byReference || !t.free(1-t.half) {
+	if n < byReference || !t.free(t.other()) {
 		return 0, false
 	}
-	t.until[t.half] = until
-	return trayAt + t.half*pageStride + t.sentBytes - n, true
+	t.until[t.which] = until
+	return trayAt + t.which*pageStride + t.sentBytes - n, true
 }
