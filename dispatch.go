@@ -18,8 +18,8 @@ type remoteWork interface {
 	work
 	// encode appends item i, which may take limit bytes, to dst.
 	encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error)
-	// decode stores the result of item i, which src is part of from then on if own is true.
-	decode(src []byte, i int, out *codec.Plan, own bool) error
+	// decode stores the result of item i.
+	decode(src []byte, i int, out *codec.Plan) error
 	// memory returns the bytes of items whose encoding is their memory; nil if
 	// they do not lie in one piece.
 	memory(s span) []byte

@@ -318,35 +318,6 @@ func (h *handle) takeTray(r wire.Record) ([]byte, error) {
 	return data, nil
 }
 
-// readResult reads the first result that r tells of, each behind its length, and takes
-// it off r.
-func (h *handle) readResult(r *wire.Record) ([]byte, error) {
-	var length [4]byte
-	errSize := errors.New("results of other sizes than it says")
-	if r.Length < len(length) {
-		return nil, errSize
-	}
-	if err := h.readTray(length[:], r.At); err != nil {
-		return nil, err
-	}
-	n := binary.LittleEndian.Uint32(length[:])
-	if uint64(n) > uint64(r.Length-len(length)) {
-		return nil, errSize
-	}
-	data := make([]byte, n)
-	if err := h.readTray(data, r.At+len(length)); err != nil {
-		return nil, err
-	}
-	r.At, r.Length = r.At+len(length)+len(data), r.Length-len(length)-len(data)
-	if r.Count == 1 {
-		if r.Length != 0 {
-			return nil, errSize
-		}
-		h.tookTray(r.Seq + 1)
-	}
-	return data, nil
-}
-
 func (h *handle) readTray(data []byte, at int) error {
 	if _, err := h.page.ReadAt(data, int64(at)); err != nil {
 		return fmt.Errorf("results that cannot be read: %w", err)

@@ -76,10 +76,6 @@ func (s *session) takeRecord(r wire.Record, cut bool) error {
 				return err
 			}
 		}
-		if r.Size < 0 && r.Count > 0 && r.Length/r.Count >= byReference {
-			s.outcomes = r // one after the other
-			return nil
-		}
 		data, err := s.h.takeTray(r)
 		if err != nil {
 			return err
@@ -147,9 +143,6 @@ func (s *session) first(seq uint64, n int) (f flight, ok bool) {
 // another if their results only have to be copied.
 func (s *session) takeOutcomes(cut bool) error {
 	r := &s.outcomes
-	if r.Kind == wire.RecordTray {
-		return s.takeLarge()
-	}
 	most := 1
 	if r.Kind == wire.RecordResults && r.Size >= 0 {
 		most = r.Count
@@ -188,30 +181,10 @@ func (s *session) takeOutcomes(cut bool) error {
 	for i := range f.count {
 		var result []byte
 		result, data = wire.Next(data, size)
-		s.takeResult(result, f.index+i, false)
+		if err := s.takeResult(result, f.index+i); err != nil {
+			return err
+		}
 	}
-	return nil
-}
-
-// takeLarge settles the first item of s.outcomes, whose result is read from the tray
-// into memory of its own.
-func (s *session) takeLarge() error {
-	r := &s.outcomes
-	data, err := s.h.readResult(r)
-	if err != nil {
-		*r = wire.Record{}
-		return err
-	}
-	f, _, ok := s.land(r.Seq, 1)
-	if !ok {
-		err := fmt.Errorf("an outcome for item %d out of turn", r.Seq)
-		*r = wire.Record{}
-		return err
-	}
-	s.settling.Store(true)
-	r.Seq, r.Count = r.Seq+1, r.Count-1 // from here on after a Goexit
-	s.d.pool.bytesIn.Add(int64(len(data)))
-	s.takeResult(data, f.index, true)
 	return nil
 }
 
@@ -239,18 +212,18 @@ func (s *session) land(seq uint64, n int) (f flight, known int, ok bool) {
 	return f, 0, true
 }
 
-// takeResult settles item i, which ran well; it is only counted. With own, data is
-// nobody else's.
-func (s *session) takeResult(data []byte, i int, own bool) {
+// takeResult settles item i, which ran well; it is only counted.
+func (s *session) takeResult(data []byte, i int) error {
 	err := ErrGoexit // unless the decoder returns
 	defer func() {
 		if err != nil {
 			s.d.fail(i, decodeFailure(err))
 		}
 	}()
-	if err = s.d.work.decode(data, i, s.d.function.out, own); err == nil {
+	if err = s.d.work.decode(data, i, s.d.function.out); err == nil {
 		s.finished++
 	}
+	return nil
 }
 
 // takeFailure settles item i, which has failed with the encoded error.

@@ -205,8 +205,8 @@ func (w *mapWork[T, R]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]
 	return in.Append(dst, unsafe.Pointer(&w.items[i]), limit)
 }
 
-func (w *mapWork[T, R]) decode(src []byte, i int, out *codec.Plan, own bool) error {
-	return decodeInto(&w.out[i], src, out, own)
+func (w *mapWork[T, R]) decode(src []byte, i int, out *codec.Plan) error {
+	return decodeInto(&w.out[i], src, out)
 }
 
 func (w *mapWork[T, R]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
@@ -249,28 +249,23 @@ func (w *eachWork[T]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]by
 	return in.Append(dst, unsafe.Pointer(&w.items[i]), limit)
 }
 
-func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan, own bool) error {
-	return decodeInto(new(struct{}), src, out, own)
+func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan) error {
+	return decodeInto(new(struct{}), src, out)
 }
 
 func (w *eachWork[T]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
 
 func (w *eachWork[T]) results(span) []byte { return nil } // they have no size
 
-// decodeInto decodes src, which is the value's from then on if own is true, into *v, or
-// leaves *v zero.
-func decodeInto[V any](v *V, src []byte, plan *codec.Plan, own bool) error {
+// decodeInto decodes src into *v, or leaves *v zero.
+func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {
 	err := ErrGoexit // unless Decode returns
 	defer func() {
 		if err != nil {
 			*v = *new(V)
 		}
 	}()
-	if own {
-		err = plan.DecodeOwned(src, unsafe.Pointer(v))
-	} else {
-		err = plan.Decode(src, unsafe.Pointer(v))
-	}
+	err = plan.Decode(src, unsafe.Pointer(v))
 	return err
 }
 

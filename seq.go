@@ -360,9 +360,9 @@ func (st *stream[T, R]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]
 	return in.Append(dst, unsafe.Pointer(&st.slots.at(i).item), limit)
 }
 
-func (st *stream[T, R]) decode(src []byte, i int, out *codec.Plan, own bool) error {
+func (st *stream[T, R]) decode(src []byte, i int, out *codec.Plan) error {
 	var r R
-	if err := decodeInto(&r, src, out, own); err != nil {
+	if err := decodeInto(&r, src, out); err != nil {
 		return err
 	}
 	st.put(i, st.slots.at(i), r)

@@ -13,7 +13,6 @@ import (
 type decoder struct {
 	types *Types
 	depth int
-	alias int              // bytes from which on strings and plain slices are part of the message, not copied
 	zones []*time.Location // that the message has defined so far
 }
 
@@ -21,7 +20,7 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 func newDecoder(t *Types) *decoder {
 	d := decoders.Get().(*decoder)
-	d.types, d.depth, d.alias = t, 0, math.MaxInt
+	d.types, d.depth = t, 0
 	return d
 }
 
@@ -135,11 +134,7 @@ func decString(d *decoder, _ *node, s []byte, p unsafe.Pointer) ([]byte, error) 
 	if err != nil {
 		return s, err
 	}
-	if len(content) >= d.alias {
-		*(*string)(p) = unsafe.String(unsafe.SliceData(content), len(content))
-	} else {
-		*(*string)(p) = string(content)
-	}
+	*(*string)(p) = string(content)
 	return rest, nil
 }
 
@@ -151,12 +146,8 @@ func decPlainSlice(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, err
 	if err != nil || count < 0 {
 		return s, err
 	}
-	size, align := uintptr(count)*n.elem.size, uintptr(n.elem.rt.Align())
-	data := unsafe.Pointer(unsafe.SliceData(s))
-	if int(size) < d.alias || uintptr(data)&(align-1) != 0 {
-		data = copyPlain(s[:size], align)
-	}
-	*(*header)(p) = header{data, count, count}
+	size := uintptr(count) * n.elem.size
+	*(*header)(p) = header{copyPlain(s[:size], uintptr(n.elem.rt.Align())), count, count}
 	return s[size:], nil
 }
 

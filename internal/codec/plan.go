@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"math"
 	"reflect"
 	"sync"
 	"unsafe"
@@ -44,24 +43,13 @@ func (p *Plan) Append(dst []byte, v unsafe.Pointer, limit int) ([]byte, error) {
 // Decode sets the value at v, which must be of the plan's type and zero, to what src encodes. All of src must belong
 // to it, and nothing in the value refers to src afterwards. After an error the value is unspecified, but valid.
 func (p *Plan) Decode(src []byte, v unsafe.Pointer) error {
-	return p.decode(src, v, math.MaxInt)
-}
-
-// DecodeOwned is [Plan.Decode] for a src that is nobody else's: a string or a slice of plain memory that is most of it
-// becomes part of the value without being copied.
-func (p *Plan) DecodeOwned(src []byte, v unsafe.Pointer) error {
-	return p.decode(src, v, max(1, len(src)-len(src)/2))
-}
-
-func (p *Plan) decode(src []byte, v unsafe.Pointer, alias int) error {
 	if p.root.plain && uintptr(len(src)) == p.root.size {
 		copy(unsafe.Slice((*byte)(v), p.root.size), src)
 		return nil
 	}
 	d := noDecoder
-	if !p.root.stateless || alias != math.MaxInt {
+	if !p.root.stateless {
 		d = newDecoder(p.types)
-		d.alias = alias
 		defer d.release()
 	}
 	rest, err := p.root.dec(d, p.root, src, v)

@@ -34,7 +34,7 @@ type op struct {
 // the time that it takes to get one.
 var (
 	noEncoder = &encoder{max: math.MaxInt, limit: math.MaxInt}
-	noDecoder = &decoder{alias: math.MaxInt}
+	noDecoder = &decoder{}
 )
 
 // mostBytes is not less than the wire size of the value at p, which is of a stateless type. noEncoder has no limit, so
