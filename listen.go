@@ -28,6 +28,10 @@ type ear struct {
 // lendTime is how long after the start of items nobody may be listening.
 const lendTime = time.Millisecond
 
+// listenTime is how long an executor without work waits in a system call of its own
+// before it leaves that to the poller.
+const listenTime = 200 * time.Microsecond
+
 func newWorker(requests *os.File) *worker {
 	w := &worker{calls: make(map[uint64]*workerCall)}
 	w.arrived.L = &w.mu
@@ -77,7 +81,7 @@ func (w *worker) await() {
 	w.ear.busy = true
 	w.mu.Unlock()
 	if !w.ear.frames.Buffered() {
-		awaitInput(w.ear.file)
+		awaitInput(w.ear.file, listenTime)
 	}
 	w.hearFrame()
 	w.mu.Lock()

@@ -130,16 +130,15 @@ func (c *call) watch() (stop func()) {
 // stopped reports whether item i may not be started any more.
 func (c *call) stopped(i int) bool { return int64(i) > c.bound.Load() }
 
-// claim takes the next items in index order: at most want, and no more than
-// leaves enough for the other workers, as takeLeast does. While there are none it waits for items
+// claim takes the next items in index order, as takeShare does. While there are none it waits for items
 // that the input may still bring, and in a patient call for those that another
 // worker may give back, as long as wait, if not nil, reports true. An empty span
 // means that there is nothing for this worker.
-func (c *call) claim(want, least int, wait func() bool) (s span) {
+func (c *call) claim(want, least, under int, wait func() bool) (s span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.await(wait, func() bool {
-		s = c.takeLeast(want, least)
+		s = c.takeShare(want, least, under)
 		return s.len() > 0
 	})
 	return s
@@ -191,30 +190,61 @@ func (c *call) awaitSettled() {
 // take is claim without the waiting. mu is held.
 func (c *call) take(want int) span { return c.takeLeast(want, 1) }
 
-// takeLeast is take, where fewer than least items are not worth a claim, so that
-// it takes what leaves the others as much and not twice that. mu is held.
+// takeLeast takes at most want items, and what leaves two turns for every worker, or one
+// where fewer than least items would be left for a turn: they are not worth it. mu is held.
 func (c *call) takeLeast(want, least int) span {
-	for len(c.returned) > 0 {
-		s := c.returned[0]
-		if c.stopped(s.lo) {
-			c.skipped = append(c.skipped, s)
-			c.returned = c.returned[1:]
-			continue
-		}
-		s.hi = s.lo + min(want, (s.len()+1)/2)
-		if c.returned[0].lo = s.hi; s.hi == c.returned[0].hi {
-			c.returned = c.returned[1:]
-		}
-		c.open += s.len()
-		return s
+	if n := c.firstReturned(); n > 0 {
+		return c.grab(min(want, (n+1)/2))
 	}
 	if c.stopped(c.next) {
 		return span{}
 	}
 	left := c.avail - c.next
-	n := min(want, max(1, left/(2*c.workers), min(least, left/c.workers)), left)
-	s := span{c.next, c.next + n}
-	c.next += n
+	return c.grab(min(want, max(1, left/(2*c.workers), min(least, left/c.workers)), left))
+}
+
+// takeShare is takeLeast for a worker that has under items already, where turns are dear:
+// with fewer than least items, it may take its whole share of all that are not settled.
+// mu is held.
+func (c *call) takeShare(want, least, under int) span {
+	left := c.leftLocked()
+	share := (left + c.open) / c.workers
+	n := min(want, max(1, left/(2*c.workers), min(least, share-under)))
+	if r := c.firstReturned(); r > 0 {
+		return c.grab(min(n, r))
+	}
+	if c.stopped(c.next) {
+		return span{}
+	}
+	return c.grab(min(n, c.avail-c.next))
+}
+
+// firstReturned is how many items follow one another from the first that was given back
+// and may be started. mu is held.
+func (c *call) firstReturned() int {
+	for len(c.returned) > 0 {
+		if s := c.returned[0]; !c.stopped(s.lo) {
+			return s.len()
+		}
+		c.skipped = append(c.skipped, c.returned[0])
+		c.returned = c.returned[1:]
+	}
+	return 0
+}
+
+// grab takes n items from where firstReturned looked, else from those that were never
+// claimed. mu is held.
+func (c *call) grab(n int) (s span) {
+	if len(c.returned) > 0 {
+		first := &c.returned[0]
+		s = span{first.lo, first.lo + n}
+		if first.lo = s.hi; first.len() == 0 {
+			c.returned = c.returned[1:]
+		}
+	} else {
+		s = span{c.next, c.next + n}
+		c.next += n
+	}
 	c.open += n
 	return s
 }
@@ -224,6 +254,16 @@ func (c *call) left() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.leftLocked()
+}
+
+// mayHaveMore reports whether a worker that has under items should be given more, for when
+// it will have run them: not if it has most of its share of all that are not settled, nor
+// if another could start them at once.
+func (c *call) mayHaveMore(under int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := c.leftLocked()
+	return left > c.workers && under*c.workers < (left+c.open)/4*3
 }
 
 func (c *call) leftLocked() int {
@@ -378,13 +418,28 @@ func (c *call) giveBack(s span) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(c.returned, s.lo, func(t span, lo int) int { return cmp.Compare(t.lo, lo) })
-	c.returned = slices.Insert(c.returned, i, s)
+	c.insert(s)
 	c.settle(s.len())
 	c.changed.Broadcast()
 	if c.onReturn != nil {
 		c.onReturn(s.len())
 	}
+}
+
+// insert puts s among the items given back, as one with those right before and after it,
+// so that they are claimed together again. mu is held.
+func (c *call) insert(s span) {
+	i, _ := slices.BinarySearchFunc(c.returned, s.lo, func(t span, lo int) int { return cmp.Compare(t.lo, lo) })
+	j := i
+	if i > 0 && c.returned[i-1].hi == s.lo {
+		i--
+		s.lo = c.returned[i].lo
+	}
+	if j < len(c.returned) && c.returned[j].lo == s.hi {
+		s.hi = c.returned[j].hi
+		j++
+	}
+	c.returned = slices.Replace(c.returned, i, j, s)
 }
 
 // report tells progress of n more finished items.

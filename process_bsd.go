@@ -5,6 +5,7 @@ package parallel
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,4 +46,4 @@ func tieLeash(int) {}
 func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
 
 // awaitInput is left to the poller.
-func awaitInput(*os.File) {}
+func awaitInput(*os.File, time.Duration) {}

@@ -74,19 +74,16 @@ func (g *processGroup) ended(options int) bool {
 	return err != nil || info.Signo != 0
 }
 
-// lingerInput is how long a read may hold its thread before it is left to the poller.
-// To wake up in a system call of one's own takes the runtime less than half as long,
-// but nobody else gets the processor until the runtime looks, 20 µs to 10 ms later.
-const lingerInput = 200 * time.Microsecond
-
-// awaitInput waits for a while for there to be something to read in f.
-func awaitInput(f *os.File) {
+// awaitInput waits for at most d for there to be something to read in f, in a system
+// call. The runtime takes half as long to go on from there as it does to go on from its
+// poller, but nobody else has the processor until it looks, 20 µs to 10 ms later.
+func awaitInput(f *os.File, d time.Duration) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return
 	}
 	_ = conn.Control(func(fd uintptr) {
-		timeout := unix.NsecToTimespec(int64(lingerInput))
+		timeout := unix.NsecToTimespec(int64(d))
 		_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, &timeout, nil)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"time"
 )
 
 // There are no worker processes here: starting one fails with
@@ -28,4 +29,4 @@ func resident(int) (int64, error)                      { return 0, errors.ErrUns
 func exitSignal(*os.ProcessState) os.Signal            { return nil }
 
 // awaitInput is left to the poller.
-func awaitInput(*os.File) {}
+func awaitInput(*os.File, time.Duration) {}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -113,4 +114,4 @@ func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
 func exitSignal(*os.ProcessState) os.Signal { return nil }
 
 // awaitInput is left to the poller.
-func awaitInput(*os.File) {}
+func awaitInput(*os.File, time.Duration) {}

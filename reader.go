@@ -85,6 +85,10 @@ func (h *handle) handOver(f *said) {
 	}
 }
 
+// lingerTime is how long the caller of a call that should be over by then waits in a
+// system call of its own before it leaves that to the poller.
+const lingerTime = 200 * time.Microsecond
+
 // readInPlace reads a frame in place of the reader, and takes it in unless that is the
 // reader's to do. It returns false if the reader does not rest. mu is held, but not
 // while it waits.
@@ -92,10 +96,11 @@ func (s *session) readInPlace() bool {
 	if !s.h.borrow() {
 		return false
 	}
+	soon := s.backlog() < lingerTime
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	if !s.h.frames.Buffered() {
-		awaitInput(s.h.results)
+	if soon && !s.h.frames.Buffered() {
+		awaitInput(s.h.results, lingerTime)
 	}
 	f := s.h.hear()
 	if f.err == nil && f.kind == wire.KindResults && ranWell(f.payload) {

@@ -152,11 +152,12 @@ func (s *session) leave() {
 func (s *session) send() {
 	batch := 1
 	for {
-		n, idle := s.waitForRoom(batch)
+		n, under := s.waitForRoom(batch)
+		idle := under == 0
 		if n == 0 {
 			return
 		}
-		claimed := s.d.c.claim(n, s.lasting(batchLeast), func() bool { return idle && s.h.alive() && !s.d.pool.wanted() })
+		claimed := s.d.c.claim(n, s.lasting(batchLeast), under, func() bool { return idle && s.h.alive() && !s.d.pool.wanted() })
 		switch {
 		case claimed.len() > 0:
 			batch = claimed.len()
@@ -168,37 +169,36 @@ func (s *session) send() {
 }
 
 // waitForRoom waits until a batch can be sent, and returns the size it may have,
-// and whether the worker has nothing to do; last is the size of the one before.
-// A size of 0 means that the worker must not be sent any more.
-func (s *session) waitForRoom(last int) (size int, idle bool) {
+// and how many items the worker has; last is the size of the one before. A size of 0
+// means that the worker must not be sent any more.
+func (s *session) waitForRoom(last int) (size, under int) {
 	config := &s.d.pool.config
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		idle := len(s.inflight) == 0
 		if s.lost || s.broken || !s.h.alive() || idle && s.d.pool.outgrown(s.h) {
-			return 0, idle
+			return 0, s.under
 		}
 		if s.used && s.d.pool.wanted() {
 			s.recall() // another call should not wait for what has not begun
-			return 0, idle
+			return 0, s.under
 		}
 		want := s.batchSize(last)
 		if config.MaxItems > 0 {
 			if want = min(want, config.MaxItems-s.h.items); want <= 0 {
-				return 0, idle
+				return 0, s.under
 			}
 		}
 		if idle {
 			s.condemned = false
-			return want, idle
+			return want, s.under
 		}
-		// One batch more, but no item that another worker could start at once,
-		// and none behind one that may have to be killed. With a limit, what
-		// the worker holds is measured between batches.
+		// One batch more, but none behind an item that may have to be killed.
+		// With a limit, what the worker holds is measured between batches.
 		if !s.condemned && config.MaxMemoryBytes == 0 &&
-			s.under <= want && s.bytes < batchBytes && s.d.c.left() > s.d.c.workers {
-			return want, idle
+			s.under <= want && s.bytes < batchBytes && s.d.c.mayHaveMore(s.under) {
+			return want, s.under
 		}
 		s.await()
 	}
