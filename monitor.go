@@ -23,7 +23,7 @@ var (
 // How often the monitor looks, while there is something to look for.
 const (
 	lookMemory  = 10 * time.Millisecond
-	lookHungry  = time.Millisecond
+	lookHungry  = 300 * time.Microsecond // a processor is idle then
 	lookMin     = time.Millisecond
 	lookMax     = 50 * time.Millisecond
 	lookSilent  = time.Second            // for a worker that may have stopped for ever
@@ -134,7 +134,7 @@ func (d *dispatch) prepareStop() {
 func (d *dispatch) look(now time.Time) time.Duration {
 	var wait time.Duration
 	again := func(in time.Duration) {
-		if in = max(in, lookMin); wait == 0 || in < wait {
+		if in = max(in, lookHungry); wait == 0 || in < wait {
 			wait = in
 		}
 	}
@@ -176,16 +176,16 @@ func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
 	}
 	s.lookSilent(now, running)
 	s.lookStopped(now, again)
+	if hungry = hungry && s.under > 1; hungry {
+		again(lookHungry)
+	}
 	if running == 0 {
 		return
 	}
 	s.lookTimeout(now, again)
 	s.lookMemory(again)
-	if hungry && s.under > 1 {
-		if !fresh || s.backlog() > worthRecall {
-			s.recall()
-		}
-		again(lookHungry)
+	if hungry && (!fresh || s.backlog() > worthRecall) {
+		s.recall()
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 	"example.com/parallel/internal/wire"
 )
 
-// outbox is where a worker puts what it has to say. Records are gathered and
-// written to the pipe together, since a write costs more than a small item. The
-// memory in which they are gathered is in the page, so that the parent finds
-// them there if the worker dies first. Where there is no page, every record is
-// written before the next item starts.
+// outbox is where a worker puts what it has to say: records, and the results in the
+// tray. They are gathered and sent together, since to send costs more than a small
+// item, and to wake the parent as much as a hundred: results that nobody waits for
+// are sent when the last of a batch has been run. The memory in which all this is
+// gathered is in the page, so that the parent finds it there if the worker dies
+// first. Where there is no page, every record is written before the next item starts.
 type outbox struct {
 	to     *os.File
 	mapped bool

@@ -7,19 +7,21 @@ package parallel
 //	┌────────────────────────────────┐          ┌─────────────────────────────────────┐
 //	│ call      the book (pool.go)   │          │ Init: takes over the descriptors    │
 //	│   │ claim            ▲ settle  │ requests │                                     │
-//	│ session ── Call, Items, Stop ──┼─────────►│ control ─► queue ─► execute ─► fn   │
-//	│   ▲                  │         │  results │                         │           │
-//	│ handle  ◄────────────┼─────────┼──────────┤◄── outbox ◄─────────────┘           │
-//	│   │ reads, buries    ▼         │   page   │      (in the page until it is sent) │
-//	│   └─ reads after death ────────┼─ ─ ─ ─ ─►│                                     │
+//	│ session ── Call, Items, Stop ──┼─────────►│ listen ──► queue ─► execute ─► fn   │
+//	│   ▲    items of many bytes ────┼─► page ──┼──────────────►          │           │
+//	│   │                  │         │          │                         ▼           │
+//	│ handle  ◄────────────┼─────────┼──────────┤◄── outbox ◄─── tray (in the page)   │
+//	│   │ reads, buries    ▼         │  results │                                     │
+//	│   └─ results of many bytes, ───┼─► page   │                                     │
+//	│      what a dead worker left   │          │                                     │
 //	│ ProcessPool: idle handles      │   leash  │                                     │
 //	│ dispatch: monitor of one call ─┼──────────┤ end of file: kill the whole group   │
 //	└────────────────────────────────┘          └─────────────────────────────────────┘
 //
 // A call (dispatch.go) uses up to Size workers. For each it holds a session
-// (session.go), which sends batches of items and takes in the results. A handle
-// (handle.go) is one worker process, from its start to its burial; between
-// sessions it lies idle in the pool. Locks are taken in the order dispatch.mu,
+// (session.go), which sends batches of items and takes in the results (outcomes.go).
+// A handle (handle.go) is one worker process, from its start to its burial; between
+// sessions it lies idle in the pool. Who reads what a worker says is in reader.go. Locks are taken in the order dispatch.mu,
 // session.mu, call.mu, pool.mu, handle.mu; under none of them does code of the
 // user's run, or anything that waits for a worker. A Goexit in such code ends
 // the goroutine that it meets; what that one did goes on in another (persist).
