@@ -23,7 +23,7 @@ var (
 // How often the monitor looks, while there is something to look for.
 const (
 	lookMemory  = 10 * time.Millisecond
-	lookHungry  = 300 * time.Microsecond // a processor is idle then
+	lookHungry  = time.Millisecond
 	lookMin     = time.Millisecond
 	lookMax     = 50 * time.Millisecond
 	lookSilent  = time.Second            // for a worker that may have stopped for ever
@@ -40,6 +40,7 @@ type watch struct {
 	seenAt  time.Time // and since when, as far as is known
 	overMem int       // looks at which seen, alone, had outgrown the memory limit
 	grace   int       // looks at which seen was to be killed and not alone
+	hungry  int       // looks in a row at which another worker had nothing to do
 
 	idle   progress      // at the last look,
 	idleAt time.Time     // which was then,
@@ -134,7 +135,7 @@ func (d *dispatch) prepareStop() {
 func (d *dispatch) look(now time.Time) time.Duration {
 	var wait time.Duration
 	again := func(in time.Duration) {
-		if in = max(in, lookHungry); wait == 0 || in < wait {
+		if in = max(in, lookMin); wait == 0 || in < wait {
 			wait = in
 		}
 	}
@@ -166,8 +167,7 @@ func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
 	}
 	s.tellBound(now)
 	running := s.running()
-	fresh := running != s.watch.seen
-	if fresh {
+	if running != s.watch.seen {
 		s.watch.seen, s.watch.seenAt, s.watch.overMem, s.watch.grace = running, now, 0, 0
 		if s.condemned {
 			s.condemned = false
@@ -176,15 +176,18 @@ func (s *session) look(now time.Time, hungry bool, again func(time.Duration)) {
 	}
 	s.lookSilent(now, running)
 	s.lookStopped(now, again)
-	if hungry = hungry && s.under > 1; hungry {
+	if hungry && s.under > 1 {
+		s.watch.hungry++
 		again(lookHungry)
+	} else {
+		s.watch.hungry = 0
 	}
 	if running == 0 {
 		return
 	}
 	s.lookTimeout(now, again)
 	s.lookMemory(again)
-	if hungry && (!fresh || s.backlog() > worthRecall) {
+	if n := s.watch.hungry; n > 1 || n > 0 && s.backlog() > worthRecall {
 		s.recall()
 	}
 }
