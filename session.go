@@ -197,7 +197,7 @@ func (s *session) waitForRoom(last int) (size, under int) {
 		// One batch more, but none behind an item that may have to be killed.
 		// With a limit, what the worker holds is measured between batches.
 		if !s.condemned && config.MaxMemoryBytes == 0 &&
-			s.under <= want && s.bytes < batchBytes && s.d.c.mayHaveMore(s.under) {
+			s.under <= want && (s.bytes < batchBytes || s.freeSlot() > 0) && s.d.c.mayHaveMore(s.under) {
 			return want, s.under
 		}
 		s.await()
@@ -374,10 +374,10 @@ func (s *session) enlist(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.h.page != nil && f.bytes >= byReference && f.bytes <= pageStride {
-		for !s.refuses() && s.slots[0] > 0 && s.slots[1] > 0 {
+		for !s.refuses() && s.freeSlot() == 0 {
 			s.await()
 		}
-		f.slot = 1 + slices.Index(s.slots[:], 0)
+		f.slot = s.freeSlot()
 	}
 	if s.refuses() {
 		return false
@@ -387,6 +387,14 @@ func (s *session) enlist(f *flight) bool {
 	s.count(*f, 1)
 	s.d.pool.bytesOut.Add(int64(f.bytes))
 	return true
+}
+
+// freeSlot is a slot of the page that has no items, and 1; 0: there is none. mu is held.
+func (s *session) freeSlot() int {
+	if s.h.page == nil {
+		return 0
+	}
+	return 1 + slices.Index(s.slots[:], 0)
 }
 
 // refuses reports whether nothing must be sent. mu is held.
