@@ -1,7 +1,6 @@
 package parallel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -195,7 +194,7 @@ func (d *dispatch) announce(buf []byte, known bool) []byte {
 
 // part tells the workers that know of the call that it is over.
 func (d *dispatch) part() {
-	m := wire.Stop{ID: d.id, Index: -1, Cause: appendError(nil, context.Canceled)}
+	m := wire.Stop{ID: d.id, Index: -1} // cancelled
 	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
 	for h := range d.told {
 		h.forget(d.id)

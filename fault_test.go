@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,4 +142,45 @@ func limitDescriptors(t *testing.T, spare int) (restore func()) {
 		}
 	}
 	return restore
+}
+
+// TestWorkerWithoutAddresses starts a worker that may not have as much address space as a
+// page takes. It does without, and the parent knows.
+func TestWorkerWithoutAddresses(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector needs the addresses")
+	}
+	checkLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 1})
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: pageSize / 2, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Map(patient(t), count(1), double, On(pool))
+	if err := syscall.Setrlimit(syscall.RLIMIT_AS, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pool.core.idle[0].page != nil {
+		t.Error("the parent takes it for a worker with a page")
+	}
+	items := make([][1000]byte, 100)
+	items[99][0] = 1
+	out, err := Map(patient(t), items, wide, On(pool))
+	if err != nil || !slices.Equal(out, items) {
+		t.Errorf("%d results, error %v", len(out), err)
+	}
+	dir := t.TempDir()
+	var crash *CrashError
+	if _, err := Map(patient(t), []string{dir}, exitInError, On(pool)); !errors.As(err, &crash) {
+		t.Errorf("error %v, want a crash", err)
+	}
+	if runs, _ := filepath.Glob(filepath.Join(dir, "run-*")); len(runs) != 1 {
+		t.Errorf("the item that crashed ran %d times", len(runs))
+	}
 }

@@ -53,7 +53,6 @@ type handle struct {
 
 	// The reader's, who goes on from here after a Goexit in code of the user's.
 	frames  *wire.Reader
-	passed  *said        // was read in its place; nil: nothing
 	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
 	tray    []byte       // results that were taken from the page
 	reached [trays]int   // how far the trays have been filled
@@ -68,9 +67,11 @@ type handle struct {
 	idleSince time.Time // when it became idle
 
 	mu         sync.Mutex
-	listen     sync.Cond           // the reader should look again; see reader.go
-	wanted     bool                // somebody waits for what the worker says
-	lent       bool                // and reads it in place of the reader
+	turn       sync.Cond           // the reader should look whose turn it is; see reader.go
+	rests      bool                // the reader does not read,
+	wanted     bool                // it should,
+	lent       bool                // somebody reads in its place
+	passed     *said               // what was read in its place and is for it to take in; nil: nothing
 	later      []byte              // frames to be said later,
 	laterCalls uint64              // of which the executor is to hear,
 	session    *session            // takes in the results; nil when idle
@@ -95,7 +96,7 @@ func (h *handle) reap(outputs ...*os.File) {
 	h.mu.Lock()
 	h.group.kill() // while the number of the group is still ours
 	h.waited = true
-	h.listen.Signal()
+	h.turn.Signal()
 	h.mu.Unlock()
 	_ = h.cmd.Wait() // the state is in h.cmd; our pipes are not its business
 	h.group.close()
@@ -248,13 +249,6 @@ func (h *handle) sayLater(frame []byte) {
 		return
 	}
 	h.later, h.laterCalls = append(h.later, frame...), h.laterCalls+1
-}
-
-// mustSay reports whether there is anything to be said later.
-func (h *handle) mustSay() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.later) > 0
 }
 
 // takeLater takes what was to be said later.

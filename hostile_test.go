@@ -416,7 +416,7 @@ func fuzzedSession(t *testing.T, n int) *session {
 		c: c, pool: newPoolCore(&ProcessPool{Size: 1}), function: function, misses: make(map[int]int),
 		work: &mapWork[int, int]{count(n), make([]int, n), double}, poke: make(chan struct{}, 1),
 	}
-	h := &handle{pool: d.pool, page: page, cmd: new(exec.Cmd), exited: make(chan struct{})}
+	h := &handle{pool: d.pool, page: page, cmd: new(exec.Cmd), exited: make(chan struct{}), waited: true}
 	close(h.exited)
 	s := newSession(d, h)
 	for i := range n {

@@ -225,7 +225,7 @@ func (s *session) lookSilent(now time.Time, running uint64) {
 	if len(s.inflight) > 0 {
 		p.first = s.inflight[0].seq
 	}
-	waits := s.h.writing.Load() || p.first > 0 && running == 0 && !s.settling.Load()
+	waits := s.h.writing.Load() || p.first > 0 && running == 0 && !s.taking
 	if waits && p == w.idle {
 		w.silent += min(now.Sub(w.idleAt), 2*lookSilent)
 	} else {

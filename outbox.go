@@ -142,10 +142,12 @@ func (o *outbox) beginPart(seq uint64, n, size int, now time.Time, wait time.Dur
 	}
 }
 
-// endPart notes that none of the part's items is running.
-func (o *outbox) endPart() {
+// endPart notes that none of the part's items is running but failed, if that is not 0:
+// until it has been said how, by methods of its error, the worker may still die of it.
+func (o *outbox) endPart(failed uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	pageWord(o.page, pageRunning).Store(failed)
 	o.tray.stop()
 	if o.tray.used()-o.tray.sentBytes >= traySize/2 {
 		o.sendTray()

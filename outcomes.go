@@ -10,14 +10,17 @@ import (
 )
 
 // How a session takes in what its worker says became of the items, and what a dead
-// one has left. The handle's reader calls it.
+// one has left: the code of whoever reads that, see reader.go.
 
 // takeRecords takes in what the worker has to say. With cut, it was found in the
 // outbox of a dead worker: the pipe may have brought the start of it, and its
-// end may be missing. Only the handle's reader calls this, again after a Goexit
-// in code of the user's. The lock is not held while results are decoded and the
-// book is told, since both may run such code.
+// end may be missing. After a Goexit in code of the user's the reader calls this
+// again. The lock is not held while results are decoded and the book is told, since
+// both may run such code.
 func (s *session) takeRecords(c *wire.Cursor, cut bool) error {
+	s.mu.Lock()
+	s.taking = true
+	s.mu.Unlock()
 	var err error
 	for err == nil && (s.outcomes.Count > 0 || c.Len() > 0) {
 		if s.outcomes.Count > 0 {
@@ -38,12 +41,12 @@ func (s *session) takeRecords(c *wire.Cursor, cut bool) error {
 	n := s.finished
 	s.finished = 0
 	s.d.finished(n)
-	s.settling.Store(false)
+	if err != nil && !cut { // before the worker can be given to another call
+		s.h.kill(fmt.Errorf("it broke the protocol: %w", err))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.inflight) == 0 {
-		s.h.unwant(s)
-	}
+	s.taking = false
 	s.changed.Signal()
 	return err
 }
@@ -161,9 +164,6 @@ func (s *session) takeOutcomes(cut bool) error {
 		}
 		return fmt.Errorf("an outcome for item %d out of turn", seq)
 	}
-	if !s.settling.Load() {
-		s.settling.Store(true)
-	}
 	rest := wire.Skip(r.Data, f.count, r.Size)
 	data, kind, size := r.Data[:len(r.Data)-len(rest)], r.Kind, r.Size
 	r.Data, r.Seq, r.Count = rest, r.Seq+uint64(f.count), r.Count-f.count // from here on after a Goexit
@@ -209,6 +209,7 @@ func (s *session) land(seq uint64, n int) (f flight, known int, ok bool) {
 		s.inflight = s.inflight[1:]
 	}
 	s.count(f, -1)
+	s.emptied()
 	return f, 0, true
 }
 
@@ -275,7 +276,15 @@ func (s *session) takeDropped(r wire.Record) error {
 		s.d.c.giveBack(dropped.span())
 	}
 	s.inflight = kept
+	s.emptied()
 	return nil
+}
+
+// emptied lets the reader rest if nothing is under way any more. mu is held.
+func (s *session) emptied() {
+	if len(s.inflight) == 0 {
+		s.h.setWanted(false)
+	}
 }
 
 // running returns the item that the worker is running, as far as it says so, and

@@ -211,7 +211,8 @@ func newPoolCore(p *ProcessPool) *poolCore {
 	if c.silent = c.logger == nil; c.silent {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
-	return &poolCore{config: c, active: make(map[*dispatch]struct{}), adopted: make(map[*handle]struct{})}
+	return &poolCore{config: c, active: make(map[*dispatch]struct{}), adopted: make(map[*handle]struct{}),
+		pulse: pulse{owed: make(map[*handle]struct{})}}
 }
 
 func orDefault[V comparable](v *V, value V) {
@@ -243,6 +244,9 @@ func (p *poolCore) isClosed() bool {
 func (p *poolCore) leave(d *dispatch) {
 	p.mu.Lock()
 	delete(p.active, d)
+	for h := range d.told {
+		p.pulse.owed[h] = struct{}{}
+	}
 	p.awaitBeat()
 	p.mu.Unlock()
 	p.calls.Done()

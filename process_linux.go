@@ -23,12 +23,7 @@ func newPage() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "page")
-	if err := f.Truncate(pageSize); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return sized(os.NewFile(uintptr(fd), "page")), nil
 }
 
 // shrink gives back the memory of the page from one offset to another. What is

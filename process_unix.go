@@ -93,12 +93,21 @@ func newFilePage() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(os.Remove(f.Name()), f.Truncate(pageSize))
-	if err != nil {
+	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
 		return nil, err
 	}
-	return f, nil
+	return sized(f), nil
+}
+
+// sized makes f as large as a page, or closes it and returns nil if this process may
+// not have a file of that size.
+func sized(f *os.File) *os.File {
+	if err := f.Truncate(pageSize); err != nil {
+		f.Close()
+		return nil
+	}
+	return f
 }
 
 // mapPage maps the page into this worker's memory.

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// pulse is the clock of a pool, for what need not be done at once: it beats while
-// there are calls, or workers that have still to be told of the end of one. A call
-// that is over before its second beat has cost no timer.
+// pulse is the clock of a pool, for what need not be done at once. It beats till all
+// calls that there are have seen two beats, and once after one has ended. A call that
+// is over before its second has cost no timer.
 type pulse struct {
-	timer *time.Timer    // nil before the first beat
-	set   bool           // whether it is; both are guarded by the pool's mutex
-	beats sync.WaitGroup // those that will come or are there
+	timer *time.Timer          // nil before the first beat
+	set   bool                 // whether it is
+	owed  map[*handle]struct{} // those that may have to be told of the end of a call; all three are guarded by the pool's mutex
+	beats sync.WaitGroup       // those that will come or are there
 }
 
 // beatTime is the time between two beats.
@@ -31,8 +32,8 @@ func (p *poolCore) awaitBeat() {
 	}
 }
 
-// beat starts the monitors of calls that have been there for a while, and has idle
-// workers be told what they were to be told later.
+// beat starts the monitors of calls that have been there for a while, and tells workers
+// what they were to be told later.
 func (p *poolCore) beat() {
 	defer p.pulse.beats.Done()
 	var calls []*dispatch
@@ -47,12 +48,11 @@ func (p *poolCore) beat() {
 			calls = append(calls, d)
 		}
 	}
-	for _, h := range p.idle {
-		if h.mustSay() {
-			workers = append(workers, h)
-		}
+	for h := range p.pulse.owed {
+		workers = append(workers, h)
 	}
-	if p.pulse.set = false; !p.ended && (young || len(workers) > 0) {
+	clear(p.pulse.owed)
+	if p.pulse.set = false; !p.ended && young {
 		p.awaitBeat()
 	}
 	p.mu.Unlock()

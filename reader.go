@@ -8,10 +8,18 @@ import (
 	"example.com/parallel/internal/wire"
 )
 
-// Who reads what a worker says. A goroutine of the handle's does, the reader, while
-// there is something that the worker has been sent and not answered. The caller of a
-// short call reads the answer itself: to wake two goroutines, one after the other,
-// takes longer than everything else in such a call.
+// Who reads what a worker says: one goroutine at a time, to which frames, records and
+// the trays belong.
+//
+//	nobody      the reader rests, in awaitFrame. Nothing has been sent that is not
+//	            answered, or who has sent it reads soon
+//	the reader  the handle's goroutine, from when it is wanted until it finds in
+//	            awaitFrame that it is not any more
+//	a borrower  the caller of a short call, for one frame. To wake two goroutines, one
+//	            after the other, takes longer than all else in such a call
+//
+// A session has the reader wanted while anything is under way, but for a single item
+// that its sender waits for in a quiet call. Both change with the session's mutex held.
 
 // said is what was met in the pipe.
 type said struct {
@@ -21,8 +29,8 @@ type said struct {
 	breach  error // the worker cannot be trusted
 }
 
-// hear reads a frame, as the reader or in its place.
-func (h *handle) hear() said {
+// readFrame reads a frame, as the reader or in its place.
+func (h *handle) readFrame() said {
 	kind, payload, err := h.frames.Next()
 	f := said{kind: kind, payload: payload, err: err}
 	if errors.Is(err, wire.ErrTooLarge) {
@@ -31,57 +39,51 @@ func (h *handle) hear() said {
 	return f
 }
 
-// next is the next frame for the reader, who waits until one is wanted.
-func (h *handle) next() said {
+// awaitFrame is the next frame for the reader, who rests until it is wanted, something
+// has been handed over to it, or the process has ended.
+func (h *handle) awaitFrame() said {
 	if h.greeted {
 		h.mu.Lock()
-		for !h.wanted && (h.lent || !h.waited) {
-			h.listen.Wait()
+		h.rests = true
+		for h.lent || !h.wanted && h.passed == nil && !h.waited {
+			h.turn.Wait()
 		}
+		h.rests = false
 		h.mu.Unlock()
 	}
 	if f := h.passed; f != nil {
 		h.passed = nil
 		return *f
 	}
-	return h.hear()
+	return h.readFrame()
 }
 
-// want has the reader read until nothing is under way; see unwant.
-func (h *handle) want() {
+// setWanted says whether the reader is wanted. rouse must follow at some time.
+func (h *handle) setWanted(wanted bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.wanted {
-		h.wanted = true
-		h.listen.Signal()
-	}
+	h.wanted = wanted
 }
 
-// unwant notes that nothing is under way in s. Its sender may have seen that before,
-// so that the worker serves another session by now.
-func (h *handle) unwant(s *session) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.session == s {
-		h.wanted = false
-	}
-}
+// rouse has the reader look whether it is wanted.
+func (h *handle) rouse() { h.turn.Signal() }
 
 // borrow takes the reader's place, if it rests.
 func (h *handle) borrow() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lent = h.greeted && !h.wanted && !h.waited
+	h.lent = h.rests && !h.wanted && h.passed == nil && !h.waited
 	return h.lent
 }
 
-// handOver returns it, with what is the reader's to take in, if that is not nil.
+// handOver gives the reader's place back, with what is the reader's to take in, if that
+// is not nil.
 func (h *handle) handOver(f *said) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lent, h.passed = false, f
-	if h.wanted = f != nil; h.wanted || h.waited {
-		h.listen.Signal()
+	if f != nil || h.waited {
+		h.turn.Signal()
 	}
 }
 
@@ -102,7 +104,7 @@ func (s *session) readInPlace() bool {
 	if soon && !s.h.frames.Buffered() {
 		awaitInput(s.h.results, lingerTime)
 	}
-	f := s.h.hear()
+	f := s.h.readFrame()
 	if f.err == nil && f.kind == wire.KindResults && ranWell(f.payload) {
 		if f.breach = s.takeRecords(wire.NewCursor(f.payload), false); f.breach == nil {
 			s.h.handOver(nil)
@@ -113,9 +115,12 @@ func (s *session) readInPlace() bool {
 	return true
 }
 
-// ranWell reports whether there are only results in a frame: errors may be decoded
-// by code of the user's.
+// ranWell reports whether there are only results in a frame, and few: errors may be
+// decoded by code of the user's.
 func ranWell(records []byte) bool {
+	if len(records) > outboxSize {
+		return false
+	}
 	for c := wire.NewCursor(records); c.Len() > 0; {
 		switch r, err := wire.ReadRecord(c); {
 		case err != nil, r.Kind == wire.RecordFailure:
@@ -166,7 +171,7 @@ func (h *handle) takeFrames() error {
 			}
 			h.records = nil
 		}
-		f := h.next()
+		f := h.awaitFrame()
 		if f.breach != nil {
 			return f.breach
 		}
@@ -187,6 +192,10 @@ func (h *handle) take(kind wire.Kind, payload []byte) error {
 		var welcome wire.Welcome
 		if err := welcome.Parse(payload); err != nil {
 			return err
+		}
+		if h.page != nil && !welcome.Mapped { // it had not the addresses for it
+			h.page.Close()
+			h.page = nil
 		}
 		h.frames.SetMax(int(h.pool.config.MaxMessageBytes) + frameSlack)
 		h.welcome <- welcome // has room for it

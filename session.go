@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/wire"
 )
 
 // session is one call's use of one worker. Its sender, a goroutine of the call,
-// claims items and sends them in batches; the handle's reader takes in what
-// becomes of them. Two batches are under way at most, so that the worker never
+// claims items and sends them in batches; whoever reads what the worker says (see
+// reader.go) takes in what becomes of them. Two batches are under way at most, so that the worker never
 // waits for the next while there is one.
 type session struct {
 	d      *dispatch
@@ -28,11 +27,10 @@ type session struct {
 	buf          []byte   // for frames of items
 	small        [64]byte // for a frame that says where they are
 
-	// The reader's.
+	// Whoever reads what the worker says; see reader.go.
 	finished int          // items that ran well and are not entered yet
 	outbox   *wire.Cursor // what a dead worker left
 	outcomes wire.Record  // what is still to be taken of the last record of results
-	settling atomic.Bool  // code of the user's may be running: the worker is not to blame for silence
 
 	mu        sync.Mutex
 	changed   sync.Cond // the sender should look again
@@ -44,6 +42,7 @@ type session struct {
 	started   uint64    // without a page: the item that the worker said it was starting
 	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
 	told      bool      // tell has been called
+	taking    bool      // what the worker has said is being taken in, maybe by code of the user's
 	lost      bool      // the worker has died, and its items are settled
 	broken    bool      // the worker cannot be written to
 
@@ -362,8 +361,8 @@ func (s *session) launch(b *batch) bool {
 		s.fail(err)
 		return false
 	}
-	if !s.d.quiet { // else see await
-		s.h.want()
+	if !s.d.quiet { // see await
+		s.h.rouse()
 	}
 	return true
 }
@@ -383,6 +382,12 @@ func (s *session) enlist(f *flight) bool {
 		return false
 	}
 	s.used = true
+	if first := len(s.inflight) == 0; !first || !s.d.quiet {
+		s.h.setWanted(true)
+		if !first { // a worker that cannot say what it has to say does not read either
+			s.h.rouse()
+		}
+	}
 	s.inflight = append(s.inflight, *f)
 	s.count(*f, 1)
 	s.d.pool.bytesOut.Add(int64(f.bytes))
@@ -422,12 +427,17 @@ func (s *session) fail(err error) {
 	}
 }
 
-// drain waits until all that was sent is settled.
+// drain waits until all that was sent is settled, and all that was said taken in: until
+// then the worker must not serve another session.
 func (s *session) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var asked uint64
-	for len(s.inflight) > 0 {
+	for len(s.inflight) > 0 || s.taking {
+		if len(s.inflight) == 0 {
+			s.changed.Wait()
+			continue
+		}
 		// A part that the worker had taken is given back after its current item
 		// at the earliest.
 		if first := s.inflight[0].seq; first != asked && s.d.pool.wanted() {
@@ -438,11 +448,12 @@ func (s *session) drain() {
 	}
 }
 
-// await waits until something may have changed. mu is held.
+// await waits until something may have changed, while anything is under way. mu is held.
 func (s *session) await() {
 	if s.d.quiet && s.under == 1 && s.d.c.left() == 0 && s.readInPlace() {
 		return
 	}
-	s.h.want()
+	s.h.setWanted(true)
+	s.h.rouse()
 	s.changed.Wait()
 }

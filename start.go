@@ -189,7 +189,7 @@ func (p *poolCore) launch() (_ *handle, err error) {
 	if err := h.startProcess(inherited, stdout, stderr); err != nil {
 		return nil, err
 	}
-	h.listen.L = &h.mu
+	h.turn.L = &h.mu
 	h.frames = wire.NewReader(h.results, frameSlack)
 	p.burials.Add(1)
 	h.relay(stdoutR, p.config.stdout, nil)

@@ -120,7 +120,7 @@ func (w *worker) greet(in *inheritance) error {
 	}
 	w.maxBytes = hello.MaxMessage
 	w.out = newOutbox(in.results, in.page)
-	m := wire.Welcome{Version: wire.Version, PID: os.Getpid(), Registered: table()}
+	m := wire.Welcome{Version: wire.Version, PID: os.Getpid(), Mapped: w.out.mapped, Registered: table()}
 	_, err = in.results.Write(wire.Finish(m.Append(wire.Begin(nil, wire.KindHello))))
 	return err
 }
@@ -157,7 +157,7 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 		if err := m.Parse(payload); err != nil {
 			return err
 		}
-		cause, err := decodeError(m.Cause)
+		cause, err := decodeCause(m.Cause)
 		if err != nil {
 			return err
 		}
@@ -168,6 +168,22 @@ func (w *worker) take(kind wire.Kind, payload []byte) error {
 		return fmt.Errorf("a frame of unknown kind %d", kind)
 	}
 	return nil
+}
+
+// decodeCause decodes the cause of a stop; an empty one is context.Canceled. It does so
+// in a goroutine of its own, since code of the user's may end that.
+func decodeCause(src []byte) (cause error, err error) {
+	if len(src) == 0 {
+		return context.Canceled, nil
+	}
+	cause = ErrGoexit
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cause, err = decodeError(src)
+	}()
+	<-done
+	return cause, err
 }
 
 // begin makes m the call that the next items belong to.
@@ -434,8 +450,11 @@ func (w *worker) runPart(items wire.Run, c *workerCall, ctx context.Context) {
 // endPart takes in that a part has come to an end, at an item that failed with err
 // if that is not nil.
 func (w *worker) endPart(p *part, c *workerCall, err error) {
-	failed := w.out.tray.next()
-	w.out.endPart()
+	var failed uint64
+	if err != nil {
+		failed = w.out.tray.next()
+	}
+	w.out.endPart(failed)
 	w.mu.Lock()
 	index := p.items.Index + p.begun - 1 // of the last one begun
 	w.taken.Count = p.begun

@@ -33,6 +33,7 @@ func (m *Hello) Parse(src []byte) error {
 type Welcome struct {
 	Version    int
 	PID        int
+	Mapped     bool     // it has the page in its memory
 	Registered []string // functions, types and sentinel errors, a line each
 }
 
@@ -40,6 +41,7 @@ type Welcome struct {
 func (m *Welcome) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.Version))
 	dst = binary.AppendUvarint(dst, uint64(m.PID))
+	dst = append(dst, flag(m.Mapped))
 	dst = binary.AppendUvarint(dst, uint64(len(m.Registered)))
 	for _, line := range m.Registered {
 		dst = AppendBytes(dst, line)
@@ -55,6 +57,7 @@ func (m *Welcome) Parse(src []byte) error {
 		return nil
 	}
 	m.PID = int(c.Uint(math.MaxInt32))
+	m.Mapped = c.Byte()&1 != 0
 	n := int(c.Uint(uint64(c.Len()))) // a line is a byte at least
 	m.Registered = make([]string, 0, n)
 	for range n {
@@ -247,7 +250,7 @@ func (r *Run) Split(n int) (first Run) {
 type Stop struct {
 	ID    uint64 // the call's
 	Index int
-	Cause []byte // an encoded error
+	Cause []byte // an encoded error; empty: context.Canceled
 }
 
 // Append appends the message to a frame.

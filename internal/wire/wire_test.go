@@ -117,7 +117,7 @@ type message interface {
 // messages has every message, with all of its fields set and with none.
 var messages = []message{
 	&Hello{Version, math.MaxInt32}, &Hello{Version: Version},
-	&Welcome{Version, 4711, []string{"function a", "", "type b"}}, &Welcome{Version: Version, Registered: []string{}},
+	&Welcome{Version, 4711, true, []string{"function a", "", "type b"}}, &Welcome{Version: Version, Registered: []string{}},
 	&Call{9, true, 3, true, true, time.Second, time.Hour, true, "type", []byte("share")}, &Call{Share: []byte{}},
 	&Call{ID: math.MaxUint64, Function: math.MaxInt32, Timeout: math.MaxInt64, Share: []byte{}},
 	&Stop{3, 7, []byte("cause")}, &Stop{Index: -1, Cause: []byte{}}, &Stop{Index: math.MaxInt, Cause: []byte{}},
