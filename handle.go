@@ -25,8 +25,8 @@ const (
 )
 
 // handle is the parent's end of one worker process. Three goroutines live as
-// long as the process and a moment more: one reads its results and finally
-// buries it, two relay its output; a fourth waits for its exit.
+// long as the process and a moment more: one, the reader, reads its results and
+// finally buries it, two relay its output; a fourth waits for its exit.
 type handle struct {
 	pool  *poolCore
 	cmd   *exec.Cmd
@@ -51,11 +51,13 @@ type handle struct {
 	sent    atomic.Int64 // bytes written so far
 	recalls atomic.Int64 // sent and not answered; an answer may come when the session has ended
 
-	// The reader's, who goes on from here after a Goexit in code of the user's.
+	// Of whoever reads what the worker says; see reader.go.
 	frames  *wire.Reader
+	tray    []byte     // results that were taken from the page
+	reached [trays]int // how far the trays have been filled
+
+	// The reader's, who goes on from here after a Goexit in code of the user's.
 	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
-	tray    []byte       // results that were taken from the page
-	reached [trays]int   // how far the trays have been filled
 	greeted bool
 	ended   bool // nothing more can be read
 	cleared bool // the burial has got as far as making room

@@ -12,6 +12,11 @@ import (
 // run that take long. While there is nothing to run, and for a moment after, the
 // executor itself does: an item that comes then need not wait for one goroutine to
 // wake another. The parent does the same; see reader.go.
+//
+// The listener lends the pipe to the executor when it has heard items for which that
+// has been waiting. It takes it back when it wakes up to that a moment later, unless
+// the executor has come to its end and is reading. So whoever reads is the only one
+// to change who does, and two never read at once.
 
 // ear is what listening takes. The worker's mutex guards it.
 type ear struct {
@@ -20,8 +25,8 @@ type ear struct {
 	lent   bool         // the executor is to read, not the listener,
 	busy   bool         // and is reading
 	idle   bool         // the executor waits for the listener to hear something
-	back   sync.Cond    // the listener is to read
-	alarm  *time.Timer  // gives the listener its place back
+	back   sync.Cond    // the listener is to read again
+	alarm  *time.Timer  // sees to that
 	set    bool         // whether it will
 }
 
@@ -50,12 +55,12 @@ func (w *worker) listen() {
 			w.ear.back.Wait()
 		}
 		w.mu.Unlock()
-		w.hearFrame()
+		w.takeFrame()
 	}
 }
 
-// hearFrame waits for a frame of the parent's and does what it says.
-func (w *worker) hearFrame() {
+// takeFrame waits for a frame of the parent's and does what it says.
+func (w *worker) takeFrame() {
 	kind, payload, err := w.ear.frames.Next()
 	if err == nil {
 		err = w.take(kind, payload)
@@ -65,8 +70,8 @@ func (w *worker) hearFrame() {
 	}
 }
 
-// lend makes the executor listen from now on, if it has nothing else to do. mu is
-// held.
+// lend makes the executor listen from now on, if it waits for the listener, who calls
+// this. mu is held.
 func (w *worker) lend() { w.ear.lent = w.ear.lent || w.ear.idle }
 
 // await is the executor's, who waits until something has been heard. mu is held, but
@@ -83,7 +88,7 @@ func (w *worker) await() {
 	if !w.ear.frames.Buffered() {
 		awaitInput(w.ear.file, listenTime)
 	}
-	w.hearFrame()
+	w.takeFrame()
 	w.mu.Lock()
 	w.ear.busy = false
 }

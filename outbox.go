@@ -262,7 +262,9 @@ func (o *outbox) flush() {
 	pageWord(o.page, pageLength).Store(0)
 }
 
-// write writes a frame. mu is held.
+// write writes a frame, and waits for the parent to read if the pipe is full. mu is
+// held, and often the worker's: nothing is heard meanwhile, so the parent must always
+// read while it sends.
 func (o *outbox) write(frame []byte) {
 	if _, err := o.to.Write(frame); err != nil && !o.failed {
 		o.failed = true

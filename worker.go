@@ -86,9 +86,9 @@ type workerCall struct {
 	wait       time.Duration // how long a result may wait for others
 }
 
-// serveWorker is the life of a worker process. This goroutine listens to the
-// parent, another runs the items, so that the parent is heard while an item
-// runs. It ends with the process.
+// serveWorker is the life of a worker process. This goroutine, the listener, listens
+// to the parent while another, the executor, runs items, so that the parent is heard
+// meanwhile; see listen.go. It ends with the process.
 func serveWorker(in *inheritance) {
 	go func() {
 		// End of file means that the parent has died.
