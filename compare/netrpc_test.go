@@ -35,23 +35,29 @@ func serveRPC() bool {
 	return true
 }
 
-// openNetRPC starts a worker and ends it with the test.
-func openNetRPC(tb testing.TB, name string) worker {
+// startPiped starts cmd and returns the pipes to its input and from its output.
+func startPiped(tb testing.TB, cmd *exec.Cmd) (in io.WriteCloser, out io.ReadCloser) {
 	tb.Helper()
-	cmd := again(tb)
-	cmd.Env = append(os.Environ(), rpcWorker+"=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	if out, err = cmd.StdoutPipe(); err != nil {
 		tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
+	return in, out
+}
+
+// openNetRPC starts a worker and ends it with the test.
+func openNetRPC(tb testing.TB, name string) worker {
+	tb.Helper()
+	cmd := again(tb)
+	cmd.Env = append(os.Environ(), rpcWorker+"=1")
+	in, out := startPiped(tb, cmd)
 	client := rpc.NewClient(pipe{out, in})
 	tb.Cleanup(func() {
 		if err := errors.Join(client.Close(), cmd.Wait()); err != nil {

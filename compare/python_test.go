@@ -3,7 +3,6 @@ package compare
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -22,18 +21,7 @@ func inPython(kind string) func(testing.TB, int, cost, int) func() error {
 		}
 		cmd := exec.Command(python, "testdata/pools.py", kind, strconv.Itoa(workers),
 			strconv.FormatInt(c.item.Nanoseconds(), 10), strconv.Itoa(n))
-		cmd.Stderr = os.Stderr
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			tb.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			tb.Fatal(err)
-		}
+		in, out := startPiped(tb, cmd)
 		tb.Cleanup(func() {
 			in.Close() // the end of its input ends it
 			if err := cmd.Wait(); err != nil {
