@@ -61,9 +61,9 @@ func inherit(mark string) (*inheritance, error) {
 	}
 	for fd := fdRequests; fd < fdRequests+n; fd++ {
 		syscall.CloseOnExec(fd)
-		if fd == fdRequests || fd == fdResults {
+		if fd != fdPage {
 			// A read that blocks would hold the processor of a worker that
-			// has but one until the runtime takes it away, 20 to 100 µs later.
+			// has but one until the runtime takes it away, 20 µs to 20 ms later.
 			_ = syscall.SetNonblock(fd, true)
 		}
 	}
