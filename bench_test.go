@@ -28,7 +28,7 @@ import (
 //	        goroutines  Map
 //	        processes   Map with Processes: their start and end counts
 //	        kept        Map with On a pool whose workers have been started
-//	        copy        no call at all: each item and each result copied twice
+//	        copy        a for loop that copies each item and each result twice
 //
 // There are as many workers as processors, except where the name says otherwise.
 // Every result is checked against the loop's before it is measured how long it

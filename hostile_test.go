@@ -333,6 +333,30 @@ func TestHostileWorkerCannotHoldACallThatEnds(t *testing.T) {
 	}
 }
 
+func init() { Register(sayTwice) }
+
+// sayTwice says twice how it ended, and then ends.
+func sayTwice(context.Context, int) (int, error) {
+	record := encoded(wire.RecordResult, current(), make([]byte, 8))
+	results(append(record, record...))
+	return 0, nil
+}
+
+// TestBreachIsNotTheNextCalls has a worker break the protocol with its last words in a
+// call. The next call has nothing to do with that.
+func TestBreachIsNotTheNextCalls(t *testing.T) {
+	checkLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 1})
+	for range 20 {
+		_, _ = Map(patient(t), count(1), sayTwice, On(pool))
+		for _, n := range []int{1, 3} {
+			if _, err := Map(patient(t), count(n), double, On(pool)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // FuzzRecords gives the parent anything in place of what a worker has to say, on
 // the pipe and in the page of a dead one. Every item that was under way is still
 // settled exactly once.

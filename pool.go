@@ -130,10 +130,10 @@ func (c *call) watch() (stop func()) {
 // stopped reports whether item i may not be started any more.
 func (c *call) stopped(i int) bool { return int64(i) > c.bound.Load() }
 
-// claim takes the next items in index order, as takeShare does. While there are none it waits for items
-// that the input may still bring, and in a patient call for those that another
-// worker may give back, as long as wait, if not nil, reports true. An empty span
-// means that there is nothing for this worker.
+// claim takes the next items in index order, as takeShare does. While there are none
+// it waits for items that the input may still bring, and in a patient call for those
+// that another worker may give back, as long as wait, if not nil, reports true. An
+// empty span means that there is nothing for this worker.
 func (c *call) claim(want, least, under int, wait func() bool) (s span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"example.com/parallel/internal/wire"
 )
 
 // Whose turn it is to read what a worker says.
@@ -21,7 +19,6 @@ func init() {
 	Register(fullOfBs)
 	Register(wide)
 	Register(exitInError)
-	Register(sayTwice)
 	Register(signEnd)
 }
 
@@ -194,29 +191,6 @@ func TestWorkerThatDiesOfAnError(t *testing.T) {
 			t.Errorf("the item ran %d times", len(runs))
 		}
 	})
-}
-
-// sayTwice says twice how it ended, and then ends.
-func sayTwice(context.Context, int) (int, error) {
-	record := encoded(wire.RecordResult, current(), make([]byte, 8))
-	results(append(record, record...))
-	return 0, nil
-}
-
-// TestBreachIsNotTheNextCalls has a worker break the protocol with its last words in a
-// call. The next call has nothing to do with that.
-func TestBreachIsNotTheNextCalls(t *testing.T) {
-	onlyOn(t, "linux")
-	checkLeaks(t)
-	pool := testPool(t, &ProcessPool{Size: 1})
-	for range 20 {
-		_, _ = Map(patient(t), count(1), sayTwice, On(pool))
-		for _, n := range []int{1, 3} {
-			if _, err := Map(patient(t), count(n), double, On(pool)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 }
 
 // signEnd is gate, and leaves a file named Left when its call's context ends.

@@ -11,8 +11,8 @@ import (
 
 // session is one call's use of one worker. Its sender, a goroutine of the call,
 // claims items and sends them in batches; whoever reads what the worker says (see
-// reader.go) takes in what becomes of them. Two batches are under way at most, so that the worker never
-// waits for the next while there is one.
+// reader.go) takes in what becomes of them. A batch is sent while the one before
+// runs, so that the worker never waits for the next while there is one.
 type session struct {
 	d      *dispatch
 	h      *handle
