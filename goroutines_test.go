@@ -89,6 +89,8 @@ func TestContextEndedByAnItem(t *testing.T) {
 		fn := func(_ context.Context, x int) (int, error) {
 			if x == 1010 {
 				cancel(cause)
+			} else if x > 1010 {
+				runtime.Gosched() // to whoever watches the context
 			}
 			return x, nil
 		}
