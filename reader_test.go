@@ -102,6 +102,16 @@ func inDecoder(t *testing.T, nth int32, f func()) {
 	t.Cleanup(func() { whileDecoding.Store(nil) })
 }
 
+// callMeanwhile starts another call, and returns when that waits for the pool's worker,
+// or has ended.
+func callMeanwhile(t *testing.T, pool *ProcessPool, ended chan<- error) {
+	go func() {
+		_, err := Map(patient(t), count(1), fullOfBs, On(pool))
+		ended <- err
+	}()
+	waitFor(t, "the other call to wait for the worker", func() bool { return pool.core.wanted() || len(ended) > 0 })
+}
+
 // TestResultIsDecodedBeforeTheWorkerServesAnother has another call wait for the worker
 // while the last result of the first is being decoded.
 func TestResultIsDecodedBeforeTheWorkerServesAnother(t *testing.T) {
@@ -109,11 +119,7 @@ func TestResultIsDecodedBeforeTheWorkerServesAnother(t *testing.T) {
 	pool := testPool(t, &ProcessPool{Size: 1})
 	other := make(chan error, 1)
 	inDecoder(t, 1, func() {
-		go func() {
-			_, err := Map(patient(t), count(1), fullOfBs, On(pool))
-			other <- err
-		}()
-		waitFor(t, "the other call to wait for the worker", func() bool { return pool.core.wanted() || len(other) > 0 })
+		callMeanwhile(t, pool, other)
 		for deadline := time.Now().Add(50 * time.Millisecond); len(other) == 0 && time.Now().Before(deadline); {
 			runtime.Gosched() // were it served, it would end here and spoil what is being decoded
 		}
@@ -142,11 +148,7 @@ func TestGoexitInADecoderWhileAnotherWaits(t *testing.T) {
 	}
 	other := make(chan error, 1)
 	inDecoder(t, 2, func() {
-		go func() {
-			_, err := Map(patient(t), count(1), double, On(pool))
-			other <- err
-		}()
-		waitFor(t, "the other call to wait for the worker", func() bool { return pool.core.wanted() || len(other) > 0 })
+		callMeanwhile(t, pool, other)
 		runtime.Goexit()
 	})
 	_, err := Map(patient(t), count(2), slowToDecode, On(pool), KeepGoing())
