@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -278,11 +279,11 @@ var table = sync.OnceValue(func() []string {
 	var lines []string
 	for _, f := range registry.all {
 		if !f.late {
-			lines = append(lines, fmt.Sprintf("function %s %x", f.name, shapeHash(f.in.Shape(), f.out.Shape())))
+			lines = append(lines, "function "+f.name+" "+strconv.FormatUint(shapeHash(f.in.Shape(), f.out.Shape()), 16))
 		}
 	}
 	for _, line := range types.Describe() {
-		lines = append(lines, "type "+line)
+		lines = append(lines, line)
 	}
 	return lines
 })

@@ -58,16 +58,19 @@ func builtinErrors() []error {
 
 // builtin makes the registry that every Types begins with.
 func builtin() *registry {
+	known := builtinErrors()
 	r := &registry{
-		byType:    make(map[reflect.Type]*entry),
-		bySent:    make(map[error]int),
+		types:     make([]*entry, 0, 2*len(builtinTypes)),
+		byType:    make(map[reflect.Type]*entry, 2*len(builtinTypes)),
+		bySent:    make(map[error]int, 2*len(known)),
 		sentTypes: make(map[reflect.Type]struct{}),
 	}
 	for _, typeOf := range builtinTypes {
 		r.addType(typeOf())
 	}
-	for _, err := range builtinErrors() {
+	for _, err := range known {
 		r.addSentinel(err)
 	}
+	r.builtinTypes, r.builtinSentinels = len(r.types), len(r.sentinels)
 	return r
 }

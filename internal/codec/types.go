@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -15,10 +17,12 @@ import (
 // library. It is safe for concurrent use and must not be copied. Ids are positions in the order of registration, so
 // two processes understand each other's interfaces if they register the same in the same order.
 type Types struct {
-	mu    sync.Mutex               // guards nodes, and is held to replace reg
-	nodes map[reflect.Type]*node   // complete nodes only
-	plans sync.Map                 // reflect.Type to *Plan
-	reg   atomic.Pointer[registry] // replaced as a whole, so that reading takes no lock
+	mu      sync.Mutex               // guards all but plans, and is held to replace reg
+	nodes   map[reflect.Type]*node   // complete nodes only
+	plans   sync.Map                 // reflect.Type to *Plan
+	reg     atomic.Pointer[registry] // replaced as a whole, so that reading takes no lock; nil: pending must be added first
+	last    *registry                // what reg was before; nil: there has been none
+	pending []func(*registry)        // registrations since then, since programs make many before they need any
 }
 
 // A registry is one state of the registrations. It is immutable.
@@ -28,6 +32,8 @@ type registry struct {
 	sentinels []error
 	bySent    map[error]int
 	sentTypes map[reflect.Type]struct{} // dynamic types of sentinels; spares most values a look-up by value
+
+	builtinTypes, builtinSentinels int // how many of them are known from the start
 }
 
 // An entry is a registered type. Its node is compiled when it is first needed, since most programs need few of the
@@ -57,7 +63,7 @@ func (t *Types) Register(rt reflect.Type) error {
 	if _, err := t.compile(rt); err != nil {
 		return err
 	}
-	t.update(func(r *registry) { r.addType(rt) })
+	t.add(func(r *registry) { r.addType(rt) })
 	return nil
 }
 
@@ -70,7 +76,7 @@ func (t *Types) RegisterError(err error) error {
 	if !reflect.ValueOf(err).Comparable() {
 		return fmt.Errorf("an error of type %T cannot be registered as a sentinel: its values cannot be compared", err)
 	}
-	t.update(func(r *registry) { r.addSentinel(err) })
+	t.add(func(r *registry) { r.addSentinel(err) })
 	return nil
 }
 
@@ -89,20 +95,21 @@ func (t *Types) Sentinel(id int) (error, bool) {
 }
 
 // Describe lists what is registered, one line each: types with their shape, sentinels with their type and message. Two
-// processes with equal lists understand each other's interface values.
+// processes with equal lists understand each other's interface values. What is known from the start is one line: to
+// compile all of that takes a new process longer than all else that this package does there.
 func (t *Types) Describe() []string {
 	r := t.snapshot()
-	lines := make([]string, 0, len(r.types)+len(r.sentinels))
-	for _, en := range r.types {
+	lines := []string{"builtin " + strconv.Itoa(wireVersion) + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH}
+	for _, en := range r.types[r.builtinTypes:] {
 		n, err := en.node(t)
 		if err != nil {
-			lines = append(lines, fmt.Sprintf("type %v: %v", en.rt, err))
+			lines = append(lines, "type "+en.rt.String()+": "+err.Error())
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("type %v: %s", en.rt, shapeOf(n)))
+		lines = append(lines, "type "+en.rt.String()+": "+shapeOf(n))
 	}
-	for _, err := range r.sentinels {
-		lines = append(lines, fmt.Sprintf("error %T: %q", err, message(err)))
+	for _, err := range r.sentinels[r.builtinSentinels:] {
+		lines = append(lines, "error "+reflect.TypeOf(err).String()+": "+strconv.Quote(message(err)))
 	}
 	return lines
 }
@@ -154,27 +161,37 @@ func (t *Types) snapshot() *registry {
 	if r := t.reg.Load(); r != nil {
 		return r
 	}
-	t.update(func(*registry) {})
-	return t.reg.Load()
-}
-
-// update replaces the registrations by a changed copy.
-func (t *Types) update(change func(*registry)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := t.reg.Load()
-	if old == nil {
-		old = builtin()
+	if r := t.reg.Load(); r != nil {
+		return r
 	}
-	r := &registry{
-		types:     slices.Clone(old.types),
-		byType:    maps.Clone(old.byType),
-		sentinels: slices.Clone(old.sentinels),
-		bySent:    maps.Clone(old.bySent),
-		sentTypes: maps.Clone(old.sentTypes),
+	r := t.last.clone()
+	for _, add := range t.pending {
+		add(r)
 	}
-	change(r)
+	t.last, t.pending = r, nil
 	t.reg.Store(r)
+	return r
+}
+
+// add adds to the registrations.
+func (t *Types) add(change func(*registry)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending = append(t.pending, change)
+	t.reg.Store(nil)
+}
+
+// clone gives a copy that can be changed; of nil, what is known from the start.
+func (r *registry) clone() *registry {
+	if r == nil {
+		return builtin()
+	}
+	r2 := *r
+	r2.types, r2.sentinels = slices.Clone(r.types), slices.Clone(r.sentinels)
+	r2.byType, r2.bySent, r2.sentTypes = maps.Clone(r.byType), maps.Clone(r.bySent), maps.Clone(r.sentTypes)
+	return &r2
 }
 
 func (r *registry) addType(rt reflect.Type) {
