@@ -56,21 +56,18 @@ func builtinErrors() []error {
 	}
 }
 
-// builtin makes the registry that every Types begins with.
+// builtin makes a registry of what is known from the start. Registrations are added to it.
 func builtin() *registry {
-	known := builtinErrors()
 	r := &registry{
-		types:     make([]*entry, 0, 2*len(builtinTypes)),
 		byType:    make(map[reflect.Type]*entry, 2*len(builtinTypes)),
-		bySent:    make(map[error]int, 2*len(known)),
+		bySent:    make(map[error]int),
 		sentTypes: make(map[reflect.Type]struct{}),
 	}
 	for _, typeOf := range builtinTypes {
 		r.addType(typeOf())
 	}
-	for _, err := range known {
+	for _, err := range builtinErrors() {
 		r.addSentinel(err)
 	}
-	r.builtinTypes, r.builtinSentinels = len(r.types), len(r.sentinels)
 	return r
 }

@@ -1,6 +1,17 @@
 package codec
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
+
+// BuiltinTypes gives the types that are known from the start.
+func BuiltinTypes() (types []reflect.Type) {
+	for _, typeOf := range builtinTypes {
+		types = append(types, typeOf())
+	}
+	return types
+}
 
 // Rebuild gives what a process that has never seen loc makes of it.
 func Rebuild(loc *time.Location) (*time.Location, error) {

@@ -17,12 +17,13 @@ import (
 // library. It is safe for concurrent use and must not be copied. Ids are positions in the order of registration, so
 // two processes understand each other's interfaces if they register the same in the same order.
 type Types struct {
-	mu      sync.Mutex               // guards all but plans, and is held to replace reg
-	nodes   map[reflect.Type]*node   // complete nodes only
-	plans   sync.Map                 // reflect.Type to *Plan
-	reg     atomic.Pointer[registry] // replaced as a whole, so that reading takes no lock; nil: pending must be added first
-	last    *registry                // what reg was before; nil: there has been none
-	pending []func(*registry)        // registrations since then, since programs make many before they need any
+	plans sync.Map // reflect.Type to *Plan
+
+	mu        sync.Mutex
+	nodes     map[reflect.Type]*node   // complete nodes only
+	types     []reflect.Type           // registered,
+	sentinels []error                  // and these
+	reg       atomic.Pointer[registry] // made of them when it is needed, and read without the lock; nil: something is new
 }
 
 // A registry is one state of the registrations. It is immutable.
@@ -32,8 +33,6 @@ type registry struct {
 	sentinels []error
 	bySent    map[error]int
 	sentTypes map[reflect.Type]struct{} // dynamic types of sentinels; spares most values a look-up by value
-
-	builtinTypes, builtinSentinels int // how many of them are known from the start
 }
 
 // An entry is a registered type. Its node is compiled when it is first needed, since most programs need few of the
@@ -63,7 +62,12 @@ func (t *Types) Register(rt reflect.Type) error {
 	if _, err := t.compile(rt); err != nil {
 		return err
 	}
-	t.add(func(r *registry) { r.addType(rt) })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.Contains(t.types, rt) {
+		t.types = append(t.types, rt)
+		t.reg.Store(nil)
+	}
 	return nil
 }
 
@@ -76,7 +80,12 @@ func (t *Types) RegisterError(err error) error {
 	if !reflect.ValueOf(err).Comparable() {
 		return fmt.Errorf("an error of type %T cannot be registered as a sentinel: its values cannot be compared", err)
 	}
-	t.add(func(r *registry) { r.addSentinel(err) })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.Contains(t.sentinels, err) {
+		t.sentinels = append(t.sentinels, err)
+		t.reg.Store(nil)
+	}
 	return nil
 }
 
@@ -98,17 +107,19 @@ func (t *Types) Sentinel(id int) (error, bool) {
 // processes with equal lists understand each other's interface values. What is known from the start is one line: to
 // compile all of that takes a new process longer than all else that this package does there.
 func (t *Types) Describe() []string {
-	r := t.snapshot()
+	t.mu.Lock()
+	registered, sentinels := slices.Clone(t.types), slices.Clone(t.sentinels)
+	t.mu.Unlock()
 	lines := []string{"builtin " + strconv.Itoa(wireVersion) + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH}
-	for _, en := range r.types[r.builtinTypes:] {
-		n, err := en.node(t)
-		if err != nil {
-			lines = append(lines, "type "+en.rt.String()+": "+err.Error())
+	for _, rt := range registered {
+		p, err := t.Plan(rt)
+		if err != nil { // Register has found none
+			lines = append(lines, "type "+rt.String()+": "+err.Error())
 			continue
 		}
-		lines = append(lines, "type "+en.rt.String()+": "+shapeOf(n))
+		lines = append(lines, "type "+rt.String()+": "+p.Shape())
 	}
-	for _, err := range r.sentinels[r.builtinSentinels:] {
+	for _, err := range sentinels {
 		lines = append(lines, "error "+reflect.TypeOf(err).String()+": "+strconv.Quote(message(err)))
 	}
 	return lines
@@ -163,35 +174,15 @@ func (t *Types) snapshot() *registry {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.reg.Load(); r != nil {
-		return r
+	r := builtin()
+	for _, rt := range t.types {
+		r.addType(rt)
 	}
-	r := t.last.clone()
-	for _, add := range t.pending {
-		add(r)
+	for _, err := range t.sentinels {
+		r.addSentinel(err)
 	}
-	t.last, t.pending = r, nil
 	t.reg.Store(r)
 	return r
-}
-
-// add adds to the registrations.
-func (t *Types) add(change func(*registry)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pending = append(t.pending, change)
-	t.reg.Store(nil)
-}
-
-// clone gives a copy that can be changed; of nil, what is known from the start.
-func (r *registry) clone() *registry {
-	if r == nil {
-		return builtin()
-	}
-	r2 := *r
-	r2.types, r2.sentinels = slices.Clone(r.types), slices.Clone(r.sentinels)
-	r2.byType, r2.bySent, r2.sentTypes = maps.Clone(r.byType), maps.Clone(r.bySent), maps.Clone(r.sentTypes)
-	return &r2
 }
 
 func (r *registry) addType(rt reflect.Type) {

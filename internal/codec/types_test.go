@@ -231,6 +231,14 @@ func TestSentinels(t *testing.T) {
 	})
 }
 
+func TestBuiltinTypesCanCross(t *testing.T) {
+	for _, rt := range codec.BuiltinTypes() {
+		if _, err := new(codec.Types).Plan(rt); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	describe := func(change func(*codec.Types)) []string {
 		types := new(codec.Types)
@@ -254,11 +262,6 @@ func TestDescribe(t *testing.T) {
 	none := describe(func(*codec.Types) {})
 	if !slices.Equal(none, describe(func(*codec.Types) {})) {
 		t.Error("equal registrations are described differently")
-	}
-	for _, line := range none {
-		if strings.Contains(line, "cannot cross") {
-			t.Errorf("a type known from the start cannot cross: %s", line)
-		}
 	}
 	all := map[string][]string{
 		"none": none, "Circle": describe(register(Circle{})), "*Circle": describe(register(&Circle{})),
