@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"sync"
 	"unsafe"
 )
@@ -96,7 +97,7 @@ func (e *encoder) leave(n *node, p unsafe.Pointer, length int) {
 	e.depth--
 }
 
-var tooDeep = fmt.Sprintf("nested more than %d levels deep", maxDepth)
+var tooDeep = "nested more than " + strconv.Itoa(maxDepth) + " levels deep"
 
 // header is the memory of every slice.
 type header struct {
