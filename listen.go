@@ -44,6 +44,7 @@ func newWorker(requests *os.File) *worker {
 	w.ear.file, w.ear.frames = requests, wire.NewReader(requests, maxFrame)
 	w.ear.alarm = time.AfterFunc(time.Hour, w.takeBack)
 	w.ear.alarm.Stop()
+	w.ear.lent = true // the first items are for the executor, which is as ready as the listener
 	return w
 }
 
