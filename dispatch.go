@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,13 +55,13 @@ type dispatch struct {
 	beats   int // of the pool's pulse that it has seen; guarded by the pool's mutex
 
 	mu       sync.Mutex // taken before a session's and the book's
-	sessions map[*session]struct{}
-	told     map[*handle]struct{} // workers that know of the call
+	sessions []*session
+	told     []*handle // workers that know of the call
 
 	countMu  sync.Mutex
 	deaths   int         // workers lost in a row before they could be given anything
-	attempts map[int]int // how often an item was run again
-	misses   map[int]int // how often a worker died that had an item and was not running it
+	attempts map[int]int // how often an item was run again; nil: none was
+	misses   map[int]int // how often a worker died that had an item and was not running it; nil: none did
 
 	// The monitor's.
 	bound int64  // as it was at the last look
@@ -83,9 +84,7 @@ func (c *call) runProcesses(s *settings, id identity, w remoteWork) error {
 	}
 	d := &dispatch{
 		c: c, function: f, work: w, id: lastCallID.Add(1), timeout: s.timeout, retries: s.retries,
-		quit: make(chan struct{}), poke: make(chan struct{}, 1),
-		sessions: make(map[*session]struct{}), told: make(map[*handle]struct{}),
-		attempts: make(map[int]int), misses: make(map[int]int), bound: noBound,
+		quit: make(chan struct{}), poke: make(chan struct{}, 1), bound: noBound,
 	}
 	if s.pool != nil {
 		d.pool = s.pool.get()
@@ -121,8 +120,9 @@ func (d *dispatch) run() {
 		d.c.itemCost = time.Duration(d.function.cost.Load())
 	}
 	d.ramp = d.c.itemCost == 0
-	d.c.onHungry = d.pokeMonitor
-	d.c.onBound = append(d.c.onBound, d.pokeMonitor)
+	poke := d.pokeMonitor
+	d.c.onHungry = poke
+	d.c.onBound = append(d.c.onBound, poke)
 	d.c.mu.Unlock()
 	if d.timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
 		d.pokeMonitor()
@@ -196,7 +196,7 @@ func (d *dispatch) announce(buf []byte, known bool) []byte {
 func (d *dispatch) part() {
 	m := wire.Stop{ID: d.id, Index: -1} // cancelled
 	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
-	for h := range d.told {
+	for _, h := range d.told {
 		h.forget(d.id)
 		if h.sayLater(farewell); d.shared {
 			h.sayNow() // the value may be large
@@ -207,14 +207,18 @@ func (d *dispatch) part() {
 func (d *dispatch) add(s *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sessions[s] = struct{}{}
-	d.told[s.h] = struct{}{}
+	d.sessions = append(d.sessions, s)
+	if !slices.Contains(d.told, s.h) {
+		d.told = append(d.told, s.h)
+	}
 }
 
 func (d *dispatch) remove(s *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.sessions, s)
+	if i := slices.Index(d.sessions, s); i >= 0 {
+		d.sessions = slices.Delete(d.sessions, i, i+1)
+	}
 }
 
 // pokeMonitor has the monitor look at the sessions, soon.
@@ -238,7 +242,7 @@ func (d *dispatch) wake() {
 	d.c.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for s := range d.sessions {
+	for _, s := range d.sessions {
 		s.mu.Lock()
 		s.changed.Signal()
 		s.mu.Unlock()
@@ -287,6 +291,9 @@ func (d *dispatch) fruitful() {
 func (d *dispatch) fruitless(i int) bool {
 	d.countMu.Lock()
 	defer d.countMu.Unlock()
+	if d.misses == nil {
+		d.misses = make(map[int]int)
+	}
 	d.misses[i]++
 	return d.misses[i] > maxFruitless
 }
@@ -316,6 +323,9 @@ func (d *dispatch) crashed(i int, crash *CrashError) {
 	d.countMu.Lock()
 	again := crash.Err == nil && d.attempts[i] < d.retries
 	if again {
+		if d.attempts == nil {
+			d.attempts = make(map[int]int)
+		}
 		d.attempts[i]++
 	}
 	d.countMu.Unlock()

@@ -64,6 +64,8 @@ type handle struct {
 
 	// For whoever holds the worker: a session, the idle list, nobody else.
 	items     int       // sent so far
+	buf       []byte    // for frames of items,
+	first     []byte    // and for the first of a call's, with what goes before it
 	reach     [2]int    // how far the slots have been filled
 	lastSeq   uint64    // of the last item sent
 	idleSince time.Time // when it became idle
@@ -118,7 +120,7 @@ func (h *handle) bury() {
 	h.lost = true
 	s := h.session
 	h.mu.Unlock()
-	h.takeLater()
+	h.takeLater(nil)
 	if !h.cleared {
 		h.cleared = true
 		h.makeRoom()
@@ -253,18 +255,18 @@ func (h *handle) sayLater(frame []byte) {
 	h.later, h.laterCalls = append(h.later, frame...), h.laterCalls+1
 }
 
-// takeLater takes what was to be said later.
-func (h *handle) takeLater() (frames []byte, calls uint64) {
+// takeLater takes what was to be said later, in buf if there is room.
+func (h *handle) takeLater(buf []byte) (frames []byte, calls uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	frames, calls = h.later, h.laterCalls
-	h.later, h.laterCalls = nil, 0
+	frames, calls = append(buf, h.later...), h.laterCalls
+	h.later, h.laterCalls = h.later[:0], 0
 	return frames, calls
 }
 
 // sayNow says it.
 func (h *handle) sayNow() {
-	if frames, calls := h.takeLater(); len(frames) > 0 {
+	if frames, calls := h.takeLater(nil); len(frames) > 0 {
 		defer h.guard()()
 		_ = h.write(frames, calls, false) // a worker that cannot be told is dying
 	}

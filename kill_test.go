@@ -39,7 +39,7 @@ func workersOf(pool *ProcessPool) (pids []int) {
 	p.mu.Unlock()
 	for _, d := range active {
 		d.mu.Lock()
-		for s := range d.sessions {
+		for _, s := range d.sessions {
 			pids = append(pids, s.h.pid)
 		}
 		d.mu.Unlock()

@@ -144,7 +144,7 @@ func (d *dispatch) look(now time.Time) time.Duration {
 	d.c.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for s := range d.sessions {
+	for _, s := range d.sessions {
 		again(lookSilent)
 		s.mu.Lock()
 		s.look(now, hungry, again)

@@ -244,7 +244,7 @@ func (p *poolCore) isClosed() bool {
 func (p *poolCore) leave(d *dispatch) {
 	p.mu.Lock()
 	delete(p.active, d)
-	for h := range d.told {
+	for _, h := range d.told {
 		p.pulse.owed[h] = struct{}{}
 	}
 	p.awaitBeat()

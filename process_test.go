@@ -272,7 +272,7 @@ func underWay(pool *ProcessPool) (n int) {
 	p.mu.Unlock()
 	for _, d := range active {
 		d.mu.Lock()
-		for s := range d.sessions {
+		for _, s := range d.sessions {
 			s.mu.Lock()
 			n += s.under
 			s.mu.Unlock()

@@ -111,7 +111,8 @@ func (s *session) readInPlace() bool {
 			return true
 		}
 	}
-	s.h.handOver(&f)
+	theirs := f // f itself stays on the stack
+	s.h.handOver(&theirs)
 	return true
 }
 

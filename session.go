@@ -24,8 +24,8 @@ type session struct {
 	known        bool     // the worker has been told of the call before
 	announcement []byte   // tells it; goes before the first items
 	used         bool     // an item has been sent
-	buf          []byte   // for frames of items
-	small        [64]byte // for a frame that says where they are
+	small        [64]byte // for a frame that says where they are,
+	spoken       [64]byte // and for the announcement
 
 	// Whoever reads what the worker says; see reader.go.
 	finished int          // items that ran well and are not entered yet
@@ -103,7 +103,7 @@ func (s *session) begin() bool {
 	s.d.pool.busy.Add(1)
 	s.d.add(s)
 	s.d.nudgeMonitor()
-	s.known, s.announcement = known, s.d.announce(nil, known)
+	s.known, s.announcement = known, s.d.announce(s.spoken[:0], known)
 	return true
 }
 
@@ -112,9 +112,12 @@ func (s *session) write(frame []byte) error {
 	if s.announcement == nil {
 		return s.h.write(frame, 0, false)
 	}
-	later, calls := s.h.takeLater()
-	err := s.h.write(slices.Concat(later, s.announcement, frame), calls, false)
-	s.announcement = nil
+	later, calls := s.h.takeLater(s.h.first[:0])
+	s.h.first = append(append(later, s.announcement...), frame...)
+	err := s.h.write(s.h.first, calls, false)
+	if s.announcement = nil; cap(s.h.first) > outboxFull {
+		s.h.first = nil
+	}
 	s.mu.Lock()
 	s.announced = true
 	s.mu.Unlock()
@@ -241,7 +244,7 @@ func (s *session) sendItems(claimed span) {
 		s.h.stderr.reset()
 	}
 	s.mu.Unlock()
-	b := &batch{claimed: claimed, frame: s.buf, current: -1}
+	b := &batch{claimed: claimed, frame: s.h.buf, current: -1}
 	returned := false
 	defer func() {
 		if !returned {
@@ -261,7 +264,9 @@ func (s *session) sendItems(claimed span) {
 		}
 	}
 	s.launch(b)
-	s.buf = b.frame
+	if s.h.buf = b.frame; cap(s.h.buf) > outboxFull {
+		s.h.buf = nil
+	}
 	returned = true
 }
 
