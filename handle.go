@@ -22,6 +22,7 @@ const (
 	maxFrame   = min(math.MaxUint32, math.MaxInt) // bytes in a frame: what its length can say
 	frameSlack = 4 << 20                          // what a frame may hold besides one message of the largest size
 	writeStep  = 1 << 20                          // how much is written between two notes of the progress
+	bufferKeep = 64 << 10                         // bytes of a buffer that a handle keeps
 )
 
 // handle is the parent's end of one worker process. Three goroutines live as
@@ -35,7 +36,7 @@ type handle struct {
 
 	// The parent's ends. The reader closes them at the burial.
 	requests *os.File // written to with writeMu held
-	results  *os.File
+	results  *inlet
 	leash    *os.File // never written to: its end of file says that we are gone
 	page     *os.File // nil where there is none
 
@@ -105,8 +106,9 @@ func (h *handle) reap(outputs ...*os.File) {
 	_ = h.cmd.Wait() // the state is in h.cmd; our pipes are not its business
 	h.group.close()
 	late := time.Now().Add(linger)
-	for _, f := range append(outputs, h.results) {
-		_ = f.SetReadDeadline(late) // where a stray process holds the other end
+	_ = h.results.SetReadDeadline(late) // where a stray process holds the other end
+	for _, f := range outputs {
+		_ = f.SetReadDeadline(late)
 	}
 	close(h.exited)
 }
@@ -138,7 +140,7 @@ func (h *handle) bury() {
 // makeRoom gives back what a dead worker held, except for its page, which is
 // still to be read.
 func (h *handle) makeRoom() {
-	closeAll([]*os.File{h.requests, h.results, h.leash})
+	closeAll([]io.Closer{h.requests, h.results, h.leash})
 	h.mu.Lock()
 	expected := h.retired
 	h.mu.Unlock()

@@ -208,7 +208,7 @@ func scribble(n int) {
 func deafen() {
 	r, w, err := os.Pipe()
 	if err == nil {
-		err = syscall.Dup3(int(r.Fd()), fdRequests, syscall.O_CLOEXEC)
+		err = syscall.Dup3(int(r.Fd()), inherited.requests.fd, syscall.O_CLOEXEC)
 	}
 	if err != nil {
 		panic(err)
@@ -223,7 +223,7 @@ func stray(m mischief) {
 	child := exec.Command("sleep", "1000")
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	child.ExtraFiles = []*os.File{inherited.requests, inherited.results}
+	child.ExtraFiles = []*os.File{os.NewFile(uintptr(inherited.requests.fd), "requests"), inherited.results}
 	if child.Start() == nil {
 		report(m, child.Process.Pid)
 	}

@@ -27,7 +27,7 @@ var floors = []struct {
 		besides: []string{"option", "Option", "settings", "shared", "identity", "identify", "caller", "fn", "typ", "limited", "withoutResult", "runPart", "partRunner", "part", "costScale"}},
 	{name: "what a call is", files: []string{"options.go"}, besides: []string{"ProcessPool", "size"}},
 	{name: "the book", files: []string{"pool.go", "claims.go", "cost.go", "lookout.go", "goroutines.go"}},
-	{name: "the worker's side", files: []string{"page.go", "tray.go", "outbox.go", "part.go", "worker.go", "listen.go", "process_unix.go", "process_linux.go",
+	{name: "the worker's side", files: []string{"page.go", "tray.go", "outbox.go", "part.go", "worker.go", "listen.go", "inlet_linux.go", "inlet_other.go", "process_unix.go", "process_linux.go",
 		"process_bsd.go", "process_windows.go", "process_other.go"}, besides: []string{"markVariable", "maxFrame", "limited", "pageInFile"}},
 	{name: "the parent's side", files: []string{"relay.go", "start.go", "handle.go", "reader.go", "session.go", "outcomes.go", "monitor.go", "dispatch.go", "pulse.go", "process.go"},
 		besides: []string{"identity", "caller"}},

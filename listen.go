@@ -1,7 +1,6 @@
 package parallel
 
 import (
-	"os"
 	"sync"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 
 // ear is what listening takes. The worker's mutex guards it.
 type ear struct {
-	file   *os.File
+	pipe   *inlet
 	frames *wire.Reader // for whoever reads
 	lent   bool         // the executor is to read, not the listener,
 	busy   bool         // and is reading
@@ -37,11 +36,11 @@ const lendTime = time.Millisecond
 // before it leaves that to the poller.
 const listenTime = 200 * time.Microsecond
 
-func newWorker(requests *os.File) *worker {
+func newWorker(requests *inlet) *worker {
 	w := &worker{calls: make(map[uint64]*workerCall)}
 	w.arrived.L = &w.mu
 	w.ear.back.L = &w.mu
-	w.ear.file, w.ear.frames = requests, wire.NewReader(requests, maxFrame)
+	w.ear.pipe, w.ear.frames = requests, wire.NewReader(requests, maxFrame)
 	w.ear.alarm = time.AfterFunc(time.Hour, w.takeBack)
 	w.ear.alarm.Stop()
 	w.ear.lent = true // the first items are for the executor, which is as ready as the listener
@@ -87,7 +86,7 @@ func (w *worker) await() {
 	w.ear.busy = true
 	w.mu.Unlock()
 	if !w.ear.frames.Buffered() {
-		awaitInput(w.ear.file, listenTime)
+		w.ear.pipe.linger(listenTime)
 	}
 	w.takeFrame()
 	w.mu.Lock()

@@ -5,7 +5,6 @@ package parallel
 import (
 	"errors"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +43,3 @@ func tieLeash(int) {}
 
 // resident cannot be known here without running another program.
 func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
-
-// awaitInput is left to the poller.
-func awaitInput(*os.File, time.Duration) {}

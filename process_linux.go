@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,20 +66,6 @@ func (g *processGroup) ended(options int) bool {
 		return unix.Waitid(unix.P_PID, g.pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
 	})
 	return err != nil || info.Signo != 0
-}
-
-// awaitInput waits for at most d for there to be something to read in f, in a system
-// call. The runtime takes half as long to go on from there as it does to go on from its
-// poller, but nobody else has the processor until it looks, 20 µs to 10 ms later.
-func awaitInput(f *os.File, d time.Duration) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = conn.Control(func(fd uintptr) {
-		timeout := unix.NsecToTimespec(int64(d))
-		_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, &timeout, nil)
-	})
 }
 
 // tieLeash has the kernel kill this process group when the other end of the

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"time"
 )
 
 // There are no worker processes here: starting one fails with
@@ -27,6 +26,3 @@ func mapPage(*os.File) ([]byte, error)                 { return nil, errors.ErrU
 func dieWithGroup()                                    { os.Exit(2) }
 func resident(int) (int64, error)                      { return 0, errors.ErrUnsupported }
 func exitSignal(*os.ProcessState) os.Signal            { return nil }
-
-// awaitInput is left to the poller.
-func awaitInput(*os.File, time.Duration) {}

@@ -68,9 +68,12 @@ func inherit(mark string) (*inheritance, error) {
 		}
 	}
 	in := &inheritance{
-		requests: os.NewFile(fdRequests, "requests"),
-		results:  os.NewFile(fdResults, "results"),
-		leash:    os.NewFile(fdLeash, "leash"),
+		results: os.NewFile(fdResults, "results"),
+		leash:   os.NewFile(fdLeash, "leash"),
+	}
+	var err error
+	if in.requests, err = newInlet(os.NewFile(fdRequests, "requests")); err != nil {
+		return nil, fmt.Errorf("parallel: the worker process cannot listen: %w", err)
 	}
 	if fdRequests+n > fdPage {
 		in.page = os.NewFile(fdPage, "page")

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -91,7 +90,8 @@ func inherit(mark string) (*inheritance, error) {
 	if len(files) != 3 {
 		return nil, fmt.Errorf("parallel: malformed %s=%q", markVariable, mark)
 	}
-	return &inheritance{requests: files[0], results: files[1], leash: files[2]}, nil
+	requests, err := newInlet(files[0])
+	return &inheritance{requests: requests, results: files[1], leash: files[2]}, err
 }
 
 func executable() (string, error) { return os.Executable() }
@@ -112,6 +112,3 @@ func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
 
 // exitSignal is nil: processes here end with codes.
 func exitSignal(*os.ProcessState) os.Signal { return nil }
-
-// awaitInput is left to the poller.
-func awaitInput(*os.File, time.Duration) {}

@@ -102,7 +102,7 @@ func (s *session) readInPlace() bool {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	if soon && !s.h.frames.Buffered() {
-		awaitInput(s.h.results, lingerTime)
+		s.h.results.linger(lingerTime)
 	}
 	f := s.h.readFrame()
 	if f.err == nil && f.kind == wire.KindResults && ranWell(f.payload) {

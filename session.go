@@ -115,7 +115,7 @@ func (s *session) write(frame []byte) error {
 	later, calls := s.h.takeLater(s.h.first[:0])
 	s.h.first = append(append(later, s.announcement...), frame...)
 	err := s.h.write(s.h.first, calls, false)
-	if s.announcement = nil; cap(s.h.first) > outboxFull {
+	if s.announcement = nil; cap(s.h.first) > bufferKeep {
 		s.h.first = nil
 	}
 	s.mu.Lock()
@@ -264,7 +264,7 @@ func (s *session) sendItems(claimed span) {
 		}
 	}
 	s.launch(b)
-	if s.h.buf = b.frame; cap(s.h.buf) > outboxFull {
+	if s.h.buf = b.frame; cap(s.h.buf) > bufferKeep {
 		s.h.buf = nil
 	}
 	returned = true

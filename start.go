@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -109,7 +110,7 @@ func checkWelcome(w wire.Welcome) error {
 
 // plumbing is the files of a worker that is being started.
 type plumbing struct {
-	ours, theirs []*os.File
+	ours, theirs []io.Closer
 	err          error // the first that was met; after it nothing more is made
 }
 
@@ -133,6 +134,21 @@ func (p *plumbing) pipe(inward bool) (our, their *os.File) {
 	return our, their
 }
 
+// inlet makes a pipe from the worker to us.
+func (p *plumbing) inlet() (our *inlet, their *os.File) {
+	r, their := p.pipe(true)
+	if p.err == nil {
+		p.err = fault("inlet")
+	}
+	if p.err != nil {
+		return nil, nil
+	}
+	if our, p.err = newInlet(r); p.err == nil {
+		p.ours[len(p.ours)-1] = our
+	}
+	return our, their
+}
+
 // page makes the page, or returns nil where there is none.
 func (p *plumbing) page() *os.File {
 	if p.err == nil {
@@ -148,7 +164,7 @@ func (p *plumbing) page() *os.File {
 	return page
 }
 
-func closeAll(files []*os.File) {
+func closeAll(files []io.Closer) {
 	for _, f := range files {
 		f.Close()
 	}
@@ -174,7 +190,7 @@ func (p *poolCore) launch() (_ *handle, err error) {
 	}
 	var requests, results, leash, stdoutR, stdout, stderrR, stderr *os.File
 	h.requests, requests = files.pipe(false)
-	h.results, results = files.pipe(true)
+	h.results, results = files.inlet()
 	h.leash, leash = files.pipe(false)
 	stdoutR, stdout = files.pipe(true)
 	stderrR, stderr = files.pipe(true)

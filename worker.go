@@ -18,8 +18,9 @@ import (
 
 // inheritance is what a worker is given by its parent.
 type inheritance struct {
-	requests, results, leash *os.File
-	page                     *os.File // nil where there is none
+	requests       *inlet
+	results, leash *os.File
+	page           *os.File // nil where there is none
 }
 
 // inherited is what this process was given; nil if it is no worker. It is taken
