@@ -53,11 +53,11 @@ func TestInletMissesNothing(t *testing.T) {
 	checkLeaks(t)
 	hither, there := newTestInlet(t)
 	thither, here := newTestInlet(t)
-	const rounds = 3000
+	const rounds = 1000
 	read := func(in *inlet, i int) byte {
 		switch i % 3 {
 		case 0:
-			in.linger(time.Minute)
+			in.linger(lingerTime)
 		case 1:
 			in.linger(0)
 		}
