@@ -282,10 +282,7 @@ var table = sync.OnceValue(func() []string {
 			lines = append(lines, "function "+f.name+" "+strconv.FormatUint(shapeHash(f.in.Shape(), f.out.Shape()), 16))
 		}
 	}
-	for _, line := range types.Describe() {
-		lines = append(lines, line)
-	}
-	return lines
+	return append(lines, types.Describe()...)
 })
 
 // freezeTable keeps what is about to be registered out of the table if Init has
