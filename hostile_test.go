@@ -3,6 +3,7 @@
 package parallel
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -116,6 +117,7 @@ var mischiefs = map[string]func(mischief){
 		for fd := 3; fd < 7; fd++ {
 			_ = syscall.Close(fd)
 		}
+		_ = syscall.Close(inherited.requests.fd)
 		pause()
 	},
 	"it closes its results": func(mischief) { _ = syscall.Close(fdResults); pause() },
@@ -138,6 +140,7 @@ var mischiefs = map[string]func(mischief){
 	"it stops reading":         func(mischief) { deafen() },
 	"it reads what is not its": func(mischief) { go func() { _, _ = io.Copy(io.Discard, inherited.requests) }() },
 	"a stray keeps its pipes":  func(m mischief) { stray(m); os.Exit(0) },
+	"a stray goes on and on":   func(m mischief) { chattyStray(m); os.Exit(0) },
 	"it signs and waits": func(m mischief) {
 		_ = os.WriteFile(filepath.Join(m.Dir, "runs"), nil, 0o600)
 		pause()
@@ -224,6 +227,21 @@ func stray(m mischief) {
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
 	child.ExtraFiles = []*os.File{os.NewFile(uintptr(inherited.requests.fd), "requests"), inherited.results}
+	if child.Start() == nil {
+		report(m, child.Process.Pid)
+	}
+}
+
+// chattyStray starts one that writes what a worker may say, without a pause, a gibibyte
+// of it.
+func chattyStray(m mischief) {
+	frames := filepath.Join(m.Dir, "frames")
+	frame := wire.Finish(append(wire.Begin(nil, wire.KindResults), busy(1)...))
+	_ = os.WriteFile(frames, bytes.Repeat(frame, 1<<20/len(frame)), 0o600)
+	child := exec.Command("cat", slices.Repeat([]string{frames}, 1024)...)
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	child.Stdout, child.Stderr = inherited.results, os.Stderr
+	_ = syscall.SetNonblock(fdResults, false) // or it would fail when the pipe is full
 	if child.Start() == nil {
 		report(m, child.Process.Pid)
 	}

@@ -24,6 +24,7 @@ type inlet struct {
 	set     *os.File // in the poller
 	setFd   int
 	setConn syscall.RawConn
+	armed   bool
 
 	misses  int // spins in vain that others have not made up for
 	skipped int // waits that would have spun since
@@ -76,34 +77,52 @@ func newInlet(f *os.File) (_ *inlet, err error) {
 }
 
 // Read waits, by the poller, until there is something to read.
-func (in *inlet) Read(b []byte) (int, error) {
-	for {
-		switch n, err := unix.Read(in.fd, b); {
-		case n > 0:
-			return n, nil
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
-			if err := in.wait(); err != nil {
-				return 0, err
+func (in *inlet) Read(b []byte) (n int, err error) {
+	e := in.setConn.Read(func(uintptr) (done bool) { // again after each event of the set's
+		if in.armed {
+			if done, err = in.disarm(); err != nil || !done {
+				return err != nil
 			}
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		default:
-			return 0, io.EOF
 		}
+		err = retryInterrupted(func() error {
+			n, err = unix.Read(in.fd, b)
+			return err
+		})
+		if err != unix.EAGAIN {
+			return true
+		}
+		err = in.arm()
+		return err != nil
+	})
+	switch {
+	case e != nil:
+		return 0, e
+	case err != nil:
+		return 0, err
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
 	}
+	return n, nil
 }
 
-func (in *inlet) wait() error {
-	// Armed for one event. If there is one already, the set has it at once.
-	if err := unix.EpollCtl(in.setFd, unix.EPOLL_CTL_MOD, in.fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}); err != nil {
-		return os.NewSyscallError("epoll_ctl", err)
-	}
-	return in.setConn.Read(func(set uintptr) bool {
-		var events [1]unix.EpollEvent
-		n, err := unix.EpollWait(int(set), events[:], 0)
-		return n > 0 || err != nil // an error comes again when it is read
+// arm has the set tell of one event of the pipe's. If there is one already, it does so at
+// once.
+func (in *inlet) arm() error {
+	in.armed = true
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(in.setFd, unix.EPOLL_CTL_MOD, in.fd, &event))
+}
+
+// disarm takes that event out of the set, which then is quiet until it is armed again. It
+// returns false if there has been none.
+func (in *inlet) disarm() (bool, error) {
+	var events [1]unix.EpollEvent
+	err := retryInterrupted(func() error {
+		n, err := unix.EpollWait(in.setFd, events[:], 0)
+		in.armed = n < 1
+		return err
 	})
+	return !in.armed, os.NewSyscallError("epoll_wait", err)
 }
 
 // linger waits for at most about d for there to be something to read, in system calls.

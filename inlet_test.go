@@ -104,13 +104,21 @@ func TestInletDeadline(t *testing.T) {
 	if _, err := in.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("after the deadline: error %v", err)
 	}
-	// What is there can still be read.
+	// Not even what is there is read then: a process that never stops to write would
+	// never be done with.
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatal(err)
+	}
+	if n, err := in.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the deadline: %d, %v", n, err)
 	}
 	if err := in.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
+	if n, err := in.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	go w.Write([]byte("y"))
 	if n, err := in.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
