@@ -133,6 +133,7 @@ func (h *handle) bury() {
 	if h.page != nil {
 		h.page.Close()
 	}
+	h.frames, h.tray = nil, nil // calls remember their workers for longer than these live
 	close(h.dead)
 	h.pool.burials.Done()
 }

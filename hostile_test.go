@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"example.com/parallel/internal/wire"
 )
@@ -232,16 +233,17 @@ func stray(m mischief) {
 	}
 }
 
-// chattyStray starts one that writes what a worker may say, without a pause, a gibibyte
-// of it.
+// chattyStray starts one that writes what a worker may say, for as long as it can, and
+// faster than that is read: the pipe is never empty.
 func chattyStray(m mischief) {
 	frames := filepath.Join(m.Dir, "frames")
 	frame := wire.Finish(append(wire.Begin(nil, wire.KindResults), busy(1)...))
-	_ = os.WriteFile(frames, bytes.Repeat(frame, 1<<20/len(frame)), 0o600)
-	child := exec.Command("cat", slices.Repeat([]string{frames}, 1024)...)
+	_ = os.WriteFile(frames, bytes.Repeat(frame, 16<<20/len(frame)), 0o600)
+	child := exec.Command("cat", slices.Repeat([]string{frames}, 10_000)...)
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	child.Stdout, child.Stderr = inherited.results, os.Stderr
 	_ = syscall.SetNonblock(fdResults, false) // or it would fail when the pipe is full
+	_, _ = unix.FcntlInt(fdResults, unix.F_SETPIPE_SZ, 1<<20)
 	if child.Start() == nil {
 		report(m, child.Process.Pid)
 	}

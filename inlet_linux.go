@@ -26,6 +26,12 @@ type inlet struct {
 	setConn syscall.RawConn
 	armed   bool
 
+	// Of the Read that goes on.
+	b    []byte
+	n    int
+	err  error
+	step func(set uintptr) (done bool) // readOrArm, made once
+
 	misses  int // spins in vain that others have not made up for
 	skipped int // waits that would have spun since
 }
@@ -72,37 +78,46 @@ func newInlet(f *os.File) (_ *inlet, err error) {
 	if err := unix.EpollCtl(in.setFd, unix.EPOLL_CTL_ADD, in.fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
 		return nil, os.NewSyscallError("epoll_ctl", err)
 	}
+	in.step = in.readOrArm
 	in.setConn, err = in.set.SyscallConn()
 	return in, err
 }
 
 // Read waits, by the poller, until there is something to read.
-func (in *inlet) Read(b []byte) (n int, err error) {
-	e := in.setConn.Read(func(uintptr) (done bool) { // again after each event of the set's
-		if in.armed {
-			if done, err = in.disarm(); err != nil || !done {
-				return err != nil
-			}
-		}
-		err = retryInterrupted(func() error {
-			n, err = unix.Read(in.fd, b)
-			return err
-		})
-		if err != unix.EAGAIN {
-			return true
-		}
-		err = in.arm()
-		return err != nil
-	})
+func (in *inlet) Read(b []byte) (int, error) {
+	in.b = b
+	err := in.setConn.Read(in.step)
+	in.b = nil
 	switch {
-	case e != nil:
-		return 0, e
 	case err != nil:
 		return 0, err
-	case n == 0 && len(b) > 0:
+	case in.err != nil:
+		return 0, in.err
+	case in.n == 0 && len(b) > 0:
 		return 0, io.EOF
 	}
-	return n, nil
+	return in.n, nil
+}
+
+// readOrArm reads. It returns false if nothing is there, and is called again after the
+// next event of the set's.
+func (in *inlet) readOrArm(uintptr) (done bool) {
+	if in.armed {
+		var event bool
+		if event, in.err = in.disarm(); !event {
+			return in.err != nil
+		}
+	}
+	in.err = retryInterrupted(func() (err error) {
+		in.n, err = unix.Read(in.fd, in.b)
+		return err
+	})
+	if in.err != unix.EAGAIN {
+		in.err = os.NewSyscallError("read", in.err)
+		return true
+	}
+	in.err = in.arm()
+	return in.err != nil
 }
 
 // arm has the set tell of one event of the pipe's. If there is one already, it does so at
@@ -125,7 +140,7 @@ func (in *inlet) disarm() (bool, error) {
 	return !in.armed, os.NewSyscallError("epoll_wait", err)
 }
 
-// linger waits for at most about d for there to be something to read, in system calls.
+// linger waits for at most d, and a spin, for there to be something to read, in system calls.
 // The runtime takes half as long to go on from there as it does to go on from its
 // poller, but nobody else has the processor until it looks, 20 µs to 10 ms later.
 func (in *inlet) linger(d time.Duration) {
@@ -159,7 +174,7 @@ func (in *inlet) spin() bool {
 // poll reports whether there is something to read, for which it waits as long as that.
 func (in *inlet) poll(timeout unix.Timespec) bool {
 	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(in.fd), Events: unix.POLLIN}}, &timeout, nil)
-	return n > 0 || err != nil // an error comes again when it is read
+	return n > 0 || err != nil && err != unix.EINTR // another error comes again when it is read
 }
 
 // SetReadDeadline is as for an os.File.
@@ -173,5 +188,7 @@ func (in *inlet) Close() error {
 	if in.fd < 0 {
 		return nil
 	}
-	return unix.Close(in.fd)
+	fd := in.fd
+	in.fd = -1
+	return unix.Close(fd)
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -70,11 +71,12 @@ func resources() held {
 	if runtime.GOOS != "linux" {
 		return h
 	}
+	startPoller()
 	h.descriptors = make(map[string]string)
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.HasPrefix(target, "/proc/") && target != "anon_inode:[eventpoll]" && target != "anon_inode:[eventfd]" && target != "anon_inode:[pidfd]" {
+		if err == nil && !strings.HasPrefix(target, "/proc/") {
 			h.descriptors[e.Name()] = target
 		}
 	}
@@ -85,6 +87,14 @@ func resources() held {
 	}
 	return h
 }
+
+// startPoller has the runtime open the descriptors of its poller, which it keeps.
+var startPoller = sync.OnceFunc(func() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+})
 
 // missingFrom says what after has more than h, or nothing.
 func (h held) missingFrom(after held) string {

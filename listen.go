@@ -12,8 +12,8 @@ import (
 // executor itself does: an item that comes then need not wait for one goroutine to
 // wake another. The parent does the same; see reader.go.
 //
-// The listener lends the pipe to the executor when it has heard items for which that
-// has been waiting. It takes it back when it wakes up to that a moment later, unless
+// The pipe is lent to the executor from the start, and by the listener when it has heard
+// items for which the executor has been waiting. The listener takes it back when it wakes up to that a moment later, unless
 // the executor has come to its end and is reading. So whoever reads is the only one
 // to change who does, and two never read at once.
 

@@ -140,7 +140,11 @@ func (s *session) leave() {
 		stop()
 	}
 	s.d.pool.busy.Add(-1)
+	if cap(s.h.buf) > bufferKeep {
+		s.h.buf = nil
+	}
 	if !s.h.detach() || s.broken {
+		s.h.buf, s.h.first = nil, nil // calls remember their workers for longer than these live
 		if !s.used {
 			s.d.stillborn(s.h)
 		}
@@ -264,9 +268,7 @@ func (s *session) sendItems(claimed span) {
 		}
 	}
 	s.launch(b)
-	if s.h.buf = b.frame; cap(s.h.buf) > bufferKeep {
-		s.h.buf = nil
-	}
+	s.h.buf = b.frame
 	returned = true
 }
 

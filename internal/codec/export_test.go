@@ -13,6 +13,19 @@ func BuiltinTypes() (types []reflect.Type) {
 	return types
 }
 
+// BuiltinLines describes what is known from the start as Describe does what is registered.
+func BuiltinLines() (lines []string) {
+	t := new(Types)
+	for _, rt := range BuiltinTypes() {
+		t.types = append(t.types, rt)
+	}
+	t.sentinels = builtinErrors()
+	return t.Describe()[1:]
+}
+
+// BuiltinFingerprint is what Describe says in their place.
+const BuiltinFingerprint = builtinFingerprint
+
 // Rebuild gives what a process that has never seen loc makes of it.
 func Rebuild(loc *time.Location) (*time.Location, error) {
 	def, err := define(loc, readZone)

@@ -14,9 +14,14 @@ const wireVersion = 1
 // occurs and given a number, by which it is referred to afterwards, so that recursive types end.
 func shapeOf(n *node) string {
 	w := shapeWriter{numbers: make(map[*node]int)}
-	w.text("v", strconv.Itoa(wireVersion), " ", strconv.Itoa(strconv.IntSize), "-bit ", byteOrder(), " ")
+	w.text(shapeHeader())
 	w.node(n)
 	return w.out.String()
+}
+
+// shapeHeader is what all shapes begin with: what all encodings have in common.
+func shapeHeader() string {
+	return "v" + strconv.Itoa(wireVersion) + " " + strconv.Itoa(strconv.IntSize) + "-bit " + byteOrder() + " "
 }
 
 func byteOrder() string {

@@ -110,7 +110,7 @@ func (t *Types) Describe() []string {
 	t.mu.Lock()
 	registered, sentinels := slices.Clone(t.types), slices.Clone(t.sentinels)
 	t.mu.Unlock()
-	lines := []string{"builtin " + strconv.Itoa(wireVersion) + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH}
+	lines := []string{shapeHeader() + runtime.Version() + " " + builtinFingerprint}
 	for _, rt := range registered {
 		p, err := t.Plan(rt)
 		if err != nil { // Register has found none

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"os"
 	"reflect"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -236,6 +239,20 @@ func TestBuiltinTypesCanCross(t *testing.T) {
 		if _, err := new(codec.Types).Plan(rt); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestBuiltinFingerprint(t *testing.T) {
+	h := fnv.New64a()
+	for _, line := range codec.BuiltinLines() {
+		h.Write([]byte(line + "\n"))
+	}
+	want := strconv.FormatUint(h.Sum64(), 16)
+	if codec.BuiltinFingerprint != want {
+		t.Errorf("builtinFingerprint is %q, should be %q", codec.BuiltinFingerprint, want)
+	}
+	if line := new(codec.Types).Describe()[0]; !strings.Contains(line, want) || !strings.Contains(line, runtime.Version()) {
+		t.Errorf("the description begins with %q", line)
 	}
 }
 
