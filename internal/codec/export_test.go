@@ -16,10 +16,7 @@ func BuiltinTypes() (types []reflect.Type) {
 // BuiltinLines describes what is known from the start as Describe does what is registered.
 func BuiltinLines() (lines []string) {
 	t := new(Types)
-	for _, rt := range BuiltinTypes() {
-		t.types = append(t.types, rt)
-	}
-	t.sentinels = builtinErrors()
+	t.types, t.sentinels = BuiltinTypes(), builtinErrors()
 	return t.Describe()[1:]
 }
 
