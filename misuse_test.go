@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/parallel/internal/codec"
 )
 
 // panicsWith runs f, which must panic with a message of ours that has want in it.
@@ -195,5 +197,24 @@ func TestLongJoinIsCut(t *testing.T) {
 	_, err := Map(t.Context(), count(100), func(context.Context, int) (int, error) { return 0, errors.New("no") }, KeepGoing())
 	if text := err.Error(); strings.Count(text, "\n") != joinedShown || !strings.Contains(text, "and 95 more items failed") {
 		t.Errorf("the text is\n%s", text)
+	}
+}
+
+// TestOwnFingerprint computes what workers compare in place of this package's own types
+// and errors.
+func TestOwnFingerprint(t *testing.T) {
+	var own codec.Types
+	for _, rt := range ownTypes {
+		if err := own.Register(rt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range ownErrors {
+		if err := own.RegisterError(err); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := fmt.Sprintf("%x", shapeHash(own.Describe()[1:]...)); ownFingerprint != want {
+		t.Errorf("ownFingerprint is %q, should be %q", ownFingerprint, want)
 	}
 }

@@ -65,12 +65,6 @@ var types codec.Types
 // initialized is set by Init.
 var initialized atomic.Bool
 
-func init() {
-	for _, err := range []error{ErrNotRegistered, ErrNotInitialized, ErrPoolClosed, ErrMemoryLimit, ErrGoexit} {
-		RegisterError(err)
-	}
-}
-
 // Register allows fn to run in worker processes. Call it where every process of
 // the program passes before [Init], best in an init function of the file that
 // fn is in. fn must be a top-level function, an instance of a generic one, or a
@@ -271,12 +265,12 @@ func shortName(name string) string {
 }
 
 // table returns what two processes must agree on to understand each other: a
-// line for each function, type and sentinel error that was registered before
-// Init. What is registered later is unknown to workers.
+// line for this package's own types and errors, and one for each function, type and
+// sentinel error that was registered before Init. What is registered later is unknown to workers.
 var table = sync.OnceValue(func() []string {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
-	var lines []string
+	lines := []string{"parallel " + ownFingerprint}
 	for _, f := range registry.all {
 		if !f.late {
 			lines = append(lines, "function "+f.name+" "+strconv.FormatUint(shapeHash(f.in.Shape(), f.out.Shape()), 16))

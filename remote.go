@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"syscall"
 
@@ -35,7 +36,16 @@ const (
 	errMaxFanout = 1024
 )
 
-func init() { RegisterType(&timeoutError{}, &RemoteError{}) }
+// The types and sentinel errors of this package that need no registration.
+// ownFingerprint changes with them: see TestOwnFingerprint.
+var (
+	ownTypes  = []reflect.Type{reflect.TypeFor[*timeoutError](), reflect.TypeFor[*RemoteError]()}
+	ownErrors = []error{ErrNotRegistered, ErrNotInitialized, ErrPoolClosed, ErrMemoryLimit, ErrGoexit}
+)
+
+const ownFingerprint = "3db6d235c89d78e6"
+
+func init() { types.Include(ownTypes, ownErrors) }
 
 // appendError appends err's encoding. It cannot fail: what is too large is cut,
 // and says so.

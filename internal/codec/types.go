@@ -20,10 +20,11 @@ type Types struct {
 	plans sync.Map // reflect.Type to *Plan
 
 	mu        sync.Mutex
-	nodes     map[reflect.Type]*node   // complete nodes only
-	types     []reflect.Type           // registered,
-	sentinels []error                  // and these
-	reg       atomic.Pointer[registry] // made of them when it is needed, and read without the lock; nil: something is new
+	nodes     map[reflect.Type]*node         // complete nodes only
+	types     []reflect.Type                 // included or registered,
+	sentinels []error                        // and these
+	included  struct{ types, sentinels int } // how many of them
+	reg       atomic.Pointer[registry]       // made of them when it is needed, and read without the lock; nil: something is new
 }
 
 // A registry is one state of the registrations. It is immutable.
@@ -48,6 +49,16 @@ type entry struct {
 func (en *entry) node(t *Types) (*node, error) {
 	en.once.Do(func() { en.n, en.err = t.compile(en.rt) })
 	return en.n, en.err
+}
+
+// Include adds types that can cross, and sentinels, to what is known from the start, before anything is registered. A
+// process that starts has no time to compile and describe them: who includes them sees to it that others include the same.
+func (t *Types) Include(types []reflect.Type, sentinels []error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.types, t.sentinels = slices.Clip(types), slices.Clip(sentinels)
+	t.included.types, t.included.sentinels = len(types), len(sentinels)
+	t.reg.Store(nil)
 }
 
 // Register makes a concrete type known, so that its values can travel in interfaces. T and *T are two types.
@@ -104,11 +115,11 @@ func (t *Types) Sentinel(id int) (error, bool) {
 }
 
 // Describe lists what is registered, one line each: types with their shape, sentinels with their type and message. Two
-// processes with equal lists understand each other's interface values. What is known from the start is one line: to
-// compile all of that takes a new process longer than all else that this package does there.
+// processes with equal lists understand each other's interface values. What is known from the start is one line, and what
+// was included none: to compile all of that takes a new process longer than all else that this package does there.
 func (t *Types) Describe() []string {
 	t.mu.Lock()
-	registered, sentinels := slices.Clone(t.types), slices.Clone(t.sentinels)
+	registered, sentinels := slices.Clone(t.types[t.included.types:]), slices.Clone(t.sentinels[t.included.sentinels:])
 	t.mu.Unlock()
 	lines := []string{shapeHeader() + runtime.Version() + " " + builtinFingerprint}
 	for _, rt := range registered {

@@ -354,3 +354,24 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestInclude(t *testing.T) {
+	types := new(codec.Types)
+	before := types.Describe()
+	types.Include([]reflect.Type{reflect.TypeFor[Circle]()}, []error{errMine})
+	if got := types.Describe(); !slices.Equal(got, before) {
+		t.Errorf("what is included is described: %q", got)
+	}
+	id, ok := types.SentinelID(errMine)
+	if err, found := types.Sentinel(id); !ok || !found || err != errMine {
+		t.Errorf("the sentinel has number %d, %v, at which there is %v, %v", id, ok, err, found)
+	}
+	through[any](t, types, Circle{1})
+	// Registering it again changes nothing, and another is described.
+	if err := types.Register(reflect.TypeFor[Circle]()); err != nil || !slices.Equal(types.Describe(), before) {
+		t.Errorf("%v, %q", err, types.Describe())
+	}
+	if err := types.Register(reflect.TypeFor[Small]()); err != nil || len(types.Describe()) != len(before)+1 {
+		t.Errorf("%v, %q", err, types.Describe())
+	}
+}
