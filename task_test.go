@@ -98,6 +98,7 @@ func TestKillOneTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Release()
 	if err := p.Kill(); err != nil {
 		t.Fatal(err)
 	}

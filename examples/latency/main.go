@@ -197,6 +197,7 @@ func recovery(ctx context.Context, pool *parallel.ProcessPool) (time.Duration, e
 	if err != nil {
 		return 0, err
 	}
+	defer worker.Release()
 	start := time.Now()
 	if err := worker.Kill(); err != nil {
 		return 0, err
