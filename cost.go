@@ -77,3 +77,22 @@ var started = time.Now()
 
 // clock is the time since then.
 func clock() time.Duration { return time.Since(started) }
+
+// spinRounds is how often spinFor looks at most: about 20 µs of looks.
+const spinRounds = 1000
+
+// spinFor calls done again and again until it reports true, for at most d, and
+// reports whether it did. It is bounded in rounds too, since a clock may stand
+// still: in a testing/synctest bubble it does while any goroutine runs.
+func spinFor(d time.Duration, done func() bool) bool {
+	begin := clock()
+	for range spinRounds {
+		if done() {
+			return true
+		}
+		if clock()-begin >= d {
+			break
+		}
+	}
+	return false
+}

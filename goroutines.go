@@ -206,7 +206,7 @@ func (r *runner) turn() span {
 		})
 		r.since = clock()
 	}
-	if r.chunk.len() == 0 && !c.drains(now) {
+	if r.chunk.len() == 0 && !c.drains() {
 		if r.chunk = c.take(1); r.chunk.len() == 0 {
 			c.leave(r)
 		}
@@ -222,11 +222,10 @@ func (r *runner) turn() span {
 
 // drains reports whether everything is settled, now or in a moment. All workers
 // come to the end at about the same time. c.mu is held, but not all the time.
-func (c *call) drains(now time.Duration) bool {
+func (c *call) drains() bool {
 	if c.workers <= runtime.GOMAXPROCS(0) {
 		c.mu.Unlock()
-		for c.drained.Load() == 0 && clock()-now < chunkTime {
-		}
+		spinFor(chunkTime, func() bool { return c.drained.Load() != 0 })
 		c.mu.Lock()
 	}
 	return c.drained.Load() != 0
