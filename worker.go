@@ -60,17 +60,25 @@ type worker struct {
 	mu      sync.Mutex
 	ear     ear
 	arrived sync.Cond // the queue has something, or something was heard
-	queue   []wire.Run
-	call    *workerCall            // the one that the items in the queue belong to
+	queue   []queuedRun
+	call    *workerCall            // the one that the next items to arrive belong to
 	calls   map[uint64]*workerCall // those that have begun and not ended
 	heard   uint64                 // stops and recalls
-	taken   wire.Run               // the items that the executor has taken; none: nothing is running
+	taken   queuedRun              // the items that the executor has taken; none: nothing is running
 	brake   atomic.Uint32          // not 0: the executor should give back what of them it has not begun
 
 	// The executor's.
 	buf   []byte
 	since time.Time // when it took them,
 	ended bool      // and whether they were the last of what had been sent together
+}
+
+// queuedRun is a run of items with the call that they belong to. The parent may
+// have gone on to its next call while the executor is still ending the last part of
+// the one before: what is said of one call must not touch items of another.
+type queuedRun struct {
+	wire.Run
+	call *workerCall
 }
 
 // workerCall is the parent's call that the items belong to.
@@ -245,8 +253,8 @@ func (w *worker) enqueue(run wire.Run) error {
 		return errors.New("items of no call")
 	}
 	if run.Count > 0 {
-		w.queue = append(w.queue, run)
-		w.dropAfter(w.call.bound)
+		w.queue = append(w.queue, queuedRun{run, w.call})
+		w.dropStopped(w.call)
 	}
 	w.lend()
 	w.arrived.Signal()
@@ -262,20 +270,17 @@ func (w *worker) stop(m *wire.Stop, cause error) {
 	if c == nil {
 		return // that call is over
 	}
-	current := c == w.call
+	runs := c == w.taken.call
 	c.bound = min(c.bound, int64(m.Index))
-	if current && w.taken.Count > 1 {
+	if runs && w.taken.Count > 1 {
 		w.brake.Store(1)
-		for begin := clock(); clock()-begin < brakeTime; {
-		}
+		spinFor(brakeTime, func() bool { return false })
 	}
-	if c.bound < 0 || current && w.running() > c.bound {
+	if c.bound < 0 || runs && w.running() > c.bound {
 		c.cancel(cause)
 		c.renew() // for items before the bound that are still to come
 	}
-	if current {
-		w.dropAfter(c.bound)
-	}
+	w.dropStopped(c)
 	if c.bound < 0 {
 		c.endBase()
 		delete(w.calls, c.id)
@@ -301,17 +306,21 @@ func (w *worker) hear() {
 // item, or an item that it has begun may not be seen yet: see publish.
 const brakeTime = 5 * time.Microsecond
 
-// dropAfter drops the items after bound. mu is held.
-func (w *worker) dropAfter(bound int64) {
-	if bound == noBound {
+// dropStopped drops the items of c after its bound. mu is held.
+func (w *worker) dropStopped(c *workerCall) {
+	if c.bound == noBound {
 		return
 	}
 	var records []byte
 	kept := w.queue[:0]
 	for _, run := range w.queue {
-		wanted := run.Split(int(max(0, min(bound-int64(run.Index)+1, int64(run.Count)))))
+		if run.call != c {
+			kept = append(kept, run)
+			continue
+		}
+		wanted := run.Split(int(max(0, min(c.bound-int64(run.Index)+1, int64(run.Count)))))
 		if wanted.Count > 0 {
-			kept = append(kept, wanted)
+			kept = append(kept, queuedRun{wanted, c})
 		}
 		if run.Count > 0 {
 			records = wire.AppendDropped(records, wire.RecordDropped, run.Seq, run.Seq+uint64(run.Count)-1)
@@ -344,26 +353,26 @@ func (w *worker) recall() {
 // execute runs the items, one after the other, in the order in which they came.
 func (w *worker) execute() {
 	for {
-		items, c, ctx := w.next()
+		items, ctx := w.next()
 		if w.out.mapped {
-			w.runPart(items, c, ctx)
+			w.runPart(items.Run, items.call, ctx)
 		} else {
-			w.run(items, c, ctx)
+			w.run(items.Run, items.call, ctx)
 		}
 	}
 }
 
 // next waits for items and takes as many of them as should take partTime. The
 // first is the running one from then on.
-func (w *worker) next() (wire.Run, *workerCall, context.Context) {
+func (w *worker) next() (queuedRun, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.taken.Count > 0 {
 		now := time.Now()
-		w.call.function.learn(w.taken.Count, now.Sub(w.since))
+		w.taken.call.function.learn(w.taken.Count, now.Sub(w.since))
 		w.since = now
 	}
-	w.taken = wire.Run{}
+	w.taken = queuedRun{}
 	for w.out.bell() > w.heard {
 		// It is in the pipe. Where this worker has but one processor, who reads
 		// the pipe gets it only if nobody else wants it.
@@ -380,23 +389,24 @@ func (w *worker) next() (wire.Run, *workerCall, context.Context) {
 		w.since = time.Now()
 	}
 	first := &w.queue[0]
-	w.taken = first.Split(min(first.Count, w.partSize()))
+	c := first.call
+	w.taken = queuedRun{first.Split(min(first.Count, w.partSize(c))), c}
 	if w.ended = first.Count == 0; w.ended {
 		w.queue = w.queue[1:]
 	}
 	w.watch()
 	w.brake.Store(0)
 	if w.out.mapped {
-		w.out.beginPart(w.taken.Seq, w.taken.Count, w.call.function.out.FixedSize(), w.since, w.call.wait)
+		w.out.beginPart(w.taken.Seq, w.taken.Count, c.function.out.FixedSize(), w.since, c.wait)
 	} else {
 		w.out.begin(w.taken.Seq)
 	}
-	return w.taken, w.call, w.call.ctx
+	return w.taken, c.ctx
 }
 
-// partSize is how many items to take.
-func (w *worker) partSize() int {
-	cost := w.call.function.cost.Load()
+// partSize is how many items of c to take.
+func (w *worker) partSize(c *workerCall) int {
+	cost := c.function.cost.Load()
 	if cost == 0 || !w.out.mapped {
 		return 1
 	}
@@ -461,9 +471,9 @@ func (w *worker) endPart(p *part, c *workerCall, err error) {
 	w.taken.Count = p.begun
 	if p.begun < p.items.Count { // else the memory of the items may hold others by now
 		p.items.Split(p.begun)
-		w.queue = slices.Insert(w.queue, 0, p.items)
+		w.queue = slices.Insert(w.queue, 0, queuedRun{p.items, c})
 	}
-	w.dropAfter(c.bound)
+	w.dropStopped(c)
 	w.mu.Unlock()
 	if err != nil {
 		w.fail(failed, index, c, err)
@@ -481,7 +491,5 @@ func (w *worker) fail(seq uint64, index int, c *workerCall, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.bound = min(c.bound, int64(index))
-	if c == w.call { // else the parent knows, and has gone on
-		w.dropAfter(c.bound)
-	}
+	w.dropStopped(c)
 }

@@ -160,6 +160,36 @@ func TestWorkerTellsCallsApart(t *testing.T) {
 	}
 }
 
+// TestEndOfAPartTouchesItsOwnCallOnly has the parent go on to its next call while
+// the executor is still ending the last part of the one before, whose bound is lower
+// than what the next call's items are numbered.
+func TestEndOfAPartTouchesItsOwnCallOnly(t *testing.T) {
+	w, results := newTestWorker(t)
+	giveCall(t, w, 1, false)
+	giveItems(t, w, 5)
+	items, _ := w.next()
+	if r := nextRecord(t, results); r.Kind != wire.RecordStarted || items.Index != 5 {
+		t.Fatalf("it started %+v and said %+v", items.Run, r)
+	}
+	giveStop(t, w, 1, 3)
+	giveCall(t, w, 2, false)
+	giveItems(t, w, 8, 9)
+	p := &part{items: items.Run, begun: items.Count, brake: &w.brake, out: w.out}
+	w.endPart(p, items.call, nil)
+	if got := w.waiting(); !slices.Equal(got, []int{8, 9}) {
+		t.Errorf("of items 8 and 9 of the other call, %v are left", got)
+	}
+	w.fail(105, 5, items.call, errKnown)
+	giveStop(t, w, 1, -1)
+	if got := w.waiting(); !slices.Equal(got, []int{8, 9}) {
+		t.Errorf("after a failure and the end of the first call, %v are left", got)
+	}
+	giveStop(t, w, 2, 8)
+	if got := w.waiting(); !slices.Equal(got, []int{8}) {
+		t.Errorf("after a stop of their own call, %v are left", got)
+	}
+}
+
 func TestWorkerRefusesWhatItCannotUnderstand(t *testing.T) {
 	w, _ := newTestWorker(t)
 	for _, test := range []struct {
