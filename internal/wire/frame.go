@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // Version is the protocol's. Both sides must have the same.
@@ -32,8 +33,14 @@ const (
 )
 
 const (
-	headerLen = 5
-	readStep  = 1 << 20 // how far a buffer may grow ahead of the bytes that have arrived
+	// MaxFrame is the most bytes in a frame: what its length can say.
+	MaxFrame = min(math.MaxUint32, math.MaxInt)
+	// Slack is what a frame may hold besides one message of the largest size.
+	Slack = 4 << 20
+	// HeaderLen is the size of what stands before a frame's payload.
+	HeaderLen = 5
+
+	readStep = 1 << 20 // how far a buffer may grow ahead of the bytes that have arrived
 )
 
 // ErrTooLarge is in the error of a Reader that met a frame over its limit.
@@ -47,7 +54,7 @@ func Begin(dst []byte, kind Kind) []byte {
 
 // Finish completes a frame that Begin started; what it returns can be written.
 func Finish(frame []byte) []byte {
-	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-headerLen))
+	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-HeaderLen))
 	return frame
 }
 
@@ -72,7 +79,7 @@ func (r *Reader) Buffered() bool { return r.r.Buffered() > 0 }
 // Next reads one frame. The payload is valid until the next call. The error is
 // io.EOF at the end of the stream, and io.ErrUnexpectedEOF within a frame.
 func (r *Reader) Next() (Kind, []byte, error) {
-	header, err := r.r.Peek(headerLen)
+	header, err := r.r.Peek(HeaderLen)
 	if err != nil {
 		if len(header) > 0 && err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -80,7 +87,7 @@ func (r *Reader) Next() (Kind, []byte, error) {
 		return 0, nil, err
 	}
 	n, kind := int64(binary.LittleEndian.Uint32(header)), Kind(header[4])
-	_, _ = r.r.Discard(headerLen) // they are in the buffer
+	_, _ = r.r.Discard(HeaderLen) // they are in the buffer
 	if n > int64(r.max) {
 		return 0, nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, r.max)
 	}

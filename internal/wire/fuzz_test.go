@@ -26,10 +26,10 @@ func FuzzReader(f *testing.F) {
 				if err != nil {
 					return
 				}
-				if len(payload) > limit || !bytes.Equal(payload, src[seen+headerLen:][:len(payload)]) {
+				if len(payload) > limit || !bytes.Equal(payload, src[seen+HeaderLen:][:len(payload)]) {
 					t.Fatalf("at %d: a payload of %d bytes that is not there", seen, len(payload))
 				}
-				seen += headerLen + len(payload)
+				seen += HeaderLen + len(payload)
 			}
 		})
 		if most := int64(2*readStep + 100<<10 + 4*len(src)); grown > most {

@@ -135,7 +135,7 @@ func AppendRunHeader(dst []byte, seq uint64, index, size int) (frame []byte, cou
 }
 
 // RunData is the data in a frame that AppendRunHeader stands at the start of.
-func RunData(frame []byte) []byte { return frame[headerLen+runHeader:] }
+func RunData(frame []byte) []byte { return frame[HeaderLen+runHeader:] }
 
 // PatchCount enters the number of items at the place that AppendRunHeader
 // returned.
@@ -148,6 +148,14 @@ func PatchCount(frame []byte, countAt, count int) {
 // each item and result of varying size.
 func PatchLength(frame []byte, lengthAt int) {
 	binary.LittleEndian.PutUint32(frame[lengthAt:], uint32(len(frame)-lengthAt-4))
+}
+
+// FinishHead completes a frame whose last n bytes are written behind it: they are the data of
+// the record whose length stands at lengthAt.
+func FinishHead(head []byte, lengthAt, n int) []byte {
+	binary.LittleEndian.PutUint32(head[lengthAt:], uint32(n))
+	binary.LittleEndian.PutUint32(head, uint32(len(head)-HeaderLen+n))
+	return head
 }
 
 // Parse reads a run from a payload.
