@@ -1,0 +1,27 @@
+// Package shm is the shared segment: a file that a worker maps into its memory and that its
+// parent reads and writes as a file. When the worker dies, at whatever instruction, the
+// parent still has what lies there: which item did it, and every result that was finished
+// before. And large items and results need not be copied through a pipe.
+//
+//	parent: Segment           the file                        worker: Mapping, Ring
+//
+//	Running, Unsent  ◄──────  words: the item that runs,  ◄── SetRunning, Ring.Commit, …
+//	Taken, RingDoorbell  ──►  what is filled, how far     ──► Doorbell
+//	Unsent  ◄───────────────  results buffer: records     ◄── Records, SetRecords
+//	ReadResults  ◄──────────  result rings                ◄── Ring
+//	PutItems  ──────────────► slots for items             ──► Items
+//
+// The parent never maps the file. So whatever a worker does to it, truncating it included,
+// the parent meets a short read and no fault, and nothing can change between a check and
+// its use. Nothing that a worker writes there is trusted: not the words, not the places
+// that it names.
+//
+// The rings and the slots are as large as any message: a file takes memory only where
+// something was written. If there is no segment, because the system has none or the worker
+// lacks the addresses, everything goes through the pipe. Then a worker uses Private memory
+// of the same layout, so that its code is the same but for what it must send at once.
+//
+// The supervisor owns a Segment and closes it. A worker's Mapping lives as long as its
+// process. The package has no locks; each type says which of its methods need one. It knows
+// of records only as package wire does, and nothing of calls, pipes or processes.
+package shm
