@@ -1,0 +1,44 @@
+package proc
+
+import (
+	"fmt"
+	"os"
+
+	"example.com/parallel/internal/pipe"
+)
+
+// markVariable names the environment variable that makes a process a worker. What it says
+// differs by platform.
+const markVariable = "PARALLEL_WORKER"
+
+// Inherited is what this process was given as a worker. It owns all of it.
+type Inherited struct {
+	Requests *pipe.Reader // frames from the parent
+	Results  *os.File     // frames to it
+	Parent   *os.File     // the parent-death pipe: end of file says that the parent has gone
+	Shared   *os.File     // the segment's file; nil: none
+}
+
+// Inherit takes over what the parent gave to this process, and takes the mark out of the
+// environment. It returns nil if this process is no worker. It ends a process whose mark
+// makes no sense, with a message.
+//
+// It is called once, in package initialization, so that what another package starts in
+// its initialization inherits neither the files nor the mark.
+func Inherit() *Inherited {
+	mark, ok := os.LookupEnv(markVariable)
+	if !ok {
+		return nil
+	}
+	os.Unsetenv(markVariable)
+	in, err := inherit(mark)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	return in
+}
+
+func errMark(mark string) error {
+	return fmt.Errorf("parallel: malformed %s=%q", markVariable, mark)
+}

@@ -1,0 +1,65 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"example.com/parallel/internal/transport"
+)
+
+// TestDescriptorsRunOut has this process have only so many descriptors. A start that fails
+// leaves nothing.
+func TestDescriptorsRunOut(t *testing.T) {
+	for spare := 0; ; spare++ {
+		failed := false
+		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
+			checkLeaks(t)
+			restore := limitDescriptors(t, spare)
+			w, err := Local{}.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
+			restore()
+			if failed = err != nil; !failed {
+				closeWorker(w)
+				w.Process.Wait()
+				return
+			}
+			// EBADF: the child could not give a descriptor the number that it is to have.
+			if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.EBADF) || w != nil {
+				t.Errorf("%v, %v", w, err)
+			}
+		})
+		if !failed {
+			if spare < 10 {
+				t.Errorf("with %d descriptors to spare nothing failed", spare)
+			}
+			return
+		}
+	}
+}
+
+// limitDescriptors lets this process open at most spare files more.
+func limitDescriptors(t *testing.T, spare int) (restore func()) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	open := descriptors()
+	limited := old
+	limited.Cur = 0
+	for spare >= 0 { // up to the first number that must not be used any more
+		if open[fmt.Sprint(limited.Cur)] == "" {
+			spare--
+		}
+		limited.Cur++
+	}
+	limited.Cur--
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limited); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+			t.Error(err)
+		}
+	}
+}
