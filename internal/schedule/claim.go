@@ -1,0 +1,109 @@
+package schedule
+
+// Extend makes n more items of the input available.
+func (c *Call) Extend(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.avail += n
+	if n == 1 {
+		c.changed.Signal()
+	} else {
+		c.changed.Broadcast()
+	}
+}
+
+// CloseInput says that no more items will come.
+func (c *Call) CloseInput() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.closed = true
+	c.noteDrainedLocked()
+	c.changed.Broadcast()
+}
+
+// Claim claims at most want of the items that come next in index order, for a worker that
+// holds held items already. It leaves enough for the other workers; but if that would be
+// fewer than least items, the worker may have its whole share of what is left. While there
+// are no items Claim waits for those that the input may still bring or another worker may
+// give back, as long as wait reports true; nil is always. wait is called with the call's
+// lock held. An empty span means that there is nothing for this worker.
+func (c *Call) Claim(want, least, held int, wait func() bool) (s Span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaitLocked(wait, func() bool {
+		s = c.ledger.claimShare(want, least, held)
+		return s.Len() > 0
+	})
+	return s
+}
+
+// AwaitWork waits until there may be an item to claim. It returns false if there will be
+// none.
+func (c *Call) AwaitWork() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.awaitLocked(nil, func() bool { return c.ledger.left() > 0 })
+}
+
+// awaitLocked waits until found reports true. It returns false as soon as no item can come
+// any more, or wait reports false.
+func (c *Call) awaitLocked(wait, found func() bool) bool {
+	for {
+		if c.ctx.Err() != nil { // the watcher may not have noticed yet
+			c.endLocked(c.endCauseLocked())
+		}
+		if found() {
+			return true
+		}
+		mayBeReturned := c.ledger.open > 0
+		if c.ledger.bound.Load() < 0 || !mayBeReturned && !c.ledger.mayGrow() || wait != nil && !wait() {
+			return false
+		}
+		if mayBeReturned {
+			c.starved++
+			c.claimant.Starved()
+		}
+		c.changed.Wait()
+		if mayBeReturned {
+			c.starved--
+		}
+	}
+}
+
+// AwaitSettled waits until every item that was claimed is settled.
+func (c *Call) AwaitSettled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.ledger.open > 0 {
+		c.changed.Wait()
+	}
+}
+
+// Left is the number of items that can be claimed.
+func (c *Call) Left() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ledger.left()
+}
+
+// MayHaveMore reports whether a worker that holds held items should claim more before it
+// has run them.
+func (c *Call) MayHaveMore(held int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ledger.mayHaveMore(held)
+}
+
+// Starved reports whether a claim waits for items that other workers hold.
+func (c *Call) Starved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.starved > 0
+}
+
+// Wake has the claims that wait look again, and so ask their wait function.
+func (c *Call) Wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed.Broadcast()
+}

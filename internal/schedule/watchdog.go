@@ -1,0 +1,127 @@
+package schedule
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"example.com/parallel/internal/cost"
+)
+
+// watchEvery is how often the watchdog looks. An inline call that is still running at the
+// look after the one that first saw it is to yield.
+const watchEvery = time.Millisecond
+
+// watchRounds is for how many looks there must have been no inline call before the timer is
+// stopped. Starting it costs about as much as a call of a hundred items.
+const watchRounds = 4
+
+// watchdog notices when an inline call has met an item that takes long, and has it yield, so
+// that the items behind that one need not wait. The call looks at no clock, since that would
+// cost more than tiny items do. It occupies a slot instead, and a timer looks at all slots
+// while there are such calls.
+type watchdog struct {
+	armed atomic.Bool // the timer is set
+	timer *time.Timer // stopped by nothing but look; init makes it
+
+	mu    sync.Mutex
+	slots []weak.Pointer[slot] // a slot that the pool dropped is forgotten
+	quiet int                  // looks since there was a call
+}
+
+var dog watchdog
+
+// init makes the timer, since one that is made in a testing/synctest bubble would belong to
+// that.
+func init() {
+	dog.timer = time.AfterFunc(time.Hour, dog.look)
+	dog.timer.Stop()
+}
+
+// slot is where the watchdog sees an inline call. Calls get one from slots and put it back,
+// so that callers on several processors do not share one.
+type slot struct {
+	calls atomic.Uint32 // raised when a call begins and when it ends: odd in between
+	yield atomic.Uint32 // not zero: the call should give up what it has not begun
+	seen  uint32        // what calls was at the last look; guarded by the watchdog's mutex
+	_     [128]byte     // what each call writes is on cache lines of its own
+}
+
+var slots = sync.Pool{New: func() any { return dog.newSlot() }}
+
+func (d *watchdog) newSlot() *slot {
+	s := new(slot)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slots = append(d.slots, weak.Make(s))
+	return s
+}
+
+// enter begins a call in the slot.
+func (s *slot) enter() {
+	s.calls.Add(1)
+	if !dog.armed.Load() {
+		dog.arm()
+	}
+}
+
+// leave ends it.
+func (s *slot) leave() {
+	s.calls.Add(1)
+	if s.yield.Load() != 0 {
+		s.yield.Store(0)
+	}
+}
+
+// arm sets the timer. In a testing/synctest bubble, whose time is long before this process
+// started, it does not: the timer would go off by the bubble's time.
+func (d *watchdog) arm() {
+	if cost.Clock() < 0 || !d.armed.CompareAndSwap(false, true) {
+		return
+	}
+	d.timer.Reset(watchEvery)
+}
+
+// look looks at all slots, and sets the timer again unless there have been no calls for a
+// while.
+func (d *watchdog) look() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.quiet++; d.scanLocked() {
+		d.quiet = 0
+	}
+	if d.quiet >= watchRounds {
+		d.quiet = 0
+		d.armed.Store(false)
+		// A call that came just before may have relied on the timer; one that comes from
+		// now on arms it.
+		if !d.scanLocked() || !d.armed.CompareAndSwap(false, true) {
+			return
+		}
+	}
+	d.timer.Reset(watchEvery)
+}
+
+// scanLocked reports whether there has been a call since the last look, and has each call
+// yield that is the same as then.
+func (d *watchdog) scanLocked() (calls bool) {
+	d.slots = slices.DeleteFunc(d.slots, func(w weak.Pointer[slot]) bool {
+		s := w.Value()
+		if s == nil {
+			return true
+		}
+		now := s.calls.Load()
+		running := now%2 == 1
+		if running && now == s.seen {
+			s.yield.Store(1)
+		}
+		if running || now != s.seen {
+			calls = true
+		}
+		s.seen = now
+		return false
+	})
+	return calls
+}
