@@ -1,0 +1,119 @@
+package worker
+
+import (
+	"time"
+
+	"example.com/parallel/internal/pipe"
+	"example.com/parallel/internal/wire"
+)
+
+// Who reads the requests. The leader of the Turn is the executor, its follower the
+// listener.
+//
+//	nothing to run              the executor, in awaitLocked
+//	items run, since at most    neither: the listener would have to be woken, for nothing
+//	  relistenTime                if the items are few and short
+//	items run for longer        the listener, from when the alarm goes off until it has
+//	                              read items for which the executor waits
+//
+// So the executor reads again after a long item only when the next items have arrived.
+// What the parent says while neither reads waits in the pipe, for relistenTime or until
+// the executor hears the doorbell between two quanta.
+
+// input is the requests and who reads them. The worker's mutex guards waiting and alarmed.
+type input struct {
+	source  Requests
+	frames  *wire.Reader // of source; belongs to the goroutine whose turn it is
+	turn    *pipe.Turn
+	waiting bool        // the executor waits for the listener
+	alarm   *time.Timer // has the listener read again
+	alarmed bool        // the alarm is set
+}
+
+const (
+	// relistenTime is how long after the start of items no goroutine may be reading.
+	relistenTime = time.Millisecond
+	// pollTime is how long an executor without items waits in system calls of its own
+	// before it leaves that to the runtime's poller.
+	pollTime = 200 * time.Microsecond
+)
+
+// init makes the input ready. The first items are for the executor, which is ready for
+// them as soon as the listener is.
+func (in *input) init(source Requests, relisten func()) {
+	in.source, in.frames = source, wire.NewReader(source, wire.MaxFrame)
+	in.turn = pipe.NewTurn(true)
+	in.alarm = newTimer(relisten)
+}
+
+// listen is the listener. It does not return.
+func (w *worker) listen() {
+	for {
+		w.in.turn.Await()
+		w.receive()
+	}
+}
+
+// receive waits for a frame and does what it says. It is the caller's turn, which may be
+// over when receive returns: see enqueue.
+func (w *worker) receive() {
+	kind, payload, err := w.in.frames.Next()
+	if err == nil {
+		err = w.handle(kind, payload)
+	}
+	if err != nil {
+		w.die() // the parent has gone, or is not one
+	}
+}
+
+// awaitLocked waits until something may have been heard, for the executor. The mutex is
+// not held while it waits.
+func (w *worker) awaitLocked() {
+	if !w.in.turn.Lead() {
+		w.in.waiting = true
+		w.arrived.Wait()
+		w.in.waiting = false
+		return
+	}
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		w.in.turn.Yield(false)
+	}()
+	if !w.in.frames.Buffered() {
+		w.in.source.Poll(pollTime)
+	}
+	w.receive()
+}
+
+// arrivedLocked says that items have arrived. If the executor waits for them, the listener,
+// who has read them, gives it the turn, and must not use what it has read any more.
+func (w *worker) arrivedLocked() {
+	if w.in.waiting {
+		w.in.turn.Rest()
+	}
+	w.arrived.Signal()
+}
+
+// heardLocked counts a frame that the doorbell counts.
+func (w *worker) heardLocked() {
+	w.heard++
+	w.arrived.Signal()
+}
+
+// setAlarmLocked has the listener read soon, if no goroutine does, since the executor is
+// about to run items.
+func (w *worker) setAlarmLocked() {
+	if !w.in.alarmed && w.in.turn.Free() {
+		w.in.alarmed = true
+		w.in.alarm.Reset(relistenTime)
+	}
+}
+
+// relisten is the alarm's: it has the listener read, unless the executor does.
+func (w *worker) relisten() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.in.alarmed = false
+	w.in.turn.Reclaim()
+}

@@ -1,0 +1,143 @@
+package worker
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/wire"
+)
+
+// Part is the items of one quantum: what the executor has taken at once, and runs one
+// after the other without a lock, a clock or a system call in between. It belongs to the
+// executor's goroutine, and to the typed loop until that returns.
+//
+// A typed loop begins an item by Begin or Next if there are More, and ends it with its
+// result: by Room (or MakeRoom) and Commit if the encoding of a result is its memory, of at
+// most shm.RingRoom bytes, or else by Buffer and Put. More, Begin, Room and Commit are small
+// enough to be inlined.
+type Part struct {
+	run     wire.Run      // the items
+	rest    []byte        // those that Next has not begun
+	begun   int           // how many have been
+	yield   atomic.Uint32 // not 0: those that have not go back into the queue; set by others
+	timeout time.Duration
+	limit   int
+
+	ring    *shm.Ring
+	results *resultsBuffer
+	header  int    // bytes before each result: for its length, if results vary in size
+	most    int    // bytes of a result that may be gathered with others
+	large   []byte // for results that the ring has no room for
+}
+
+// init makes a Part whose results go into the ring of m.
+func (p *Part) init(m *shm.Mapping, results *resultsBuffer) {
+	p.ring, p.results, p.most = m.Ring(), results, math.MaxInt
+	if !m.Shared() {
+		p.most = sendSize // they are copied once more on their way
+	}
+}
+
+// load makes the Part hold items of c.
+func (p *Part) load(items wire.Run, c *call, limit int) {
+	p.run, p.rest, p.begun = items, items.Data, 0
+	p.timeout, p.limit = c.timeout, limit
+	p.header = 0
+	if c.function.ResultSize < 0 {
+		p.header = 4
+	}
+	p.yield.Store(0)
+}
+
+// unload takes off the Part the items that have not been begun.
+func (p *Part) unload() (rest wire.Run) {
+	if p.begun < p.run.Count { // else their memory may hold others by now
+		rest = p.run
+		rest.Split(p.begun)
+	}
+	p.run, p.rest = wire.Run{}, nil
+	return rest
+}
+
+// More reports whether to begin another item.
+func (p *Part) More() bool { return p.begun < p.run.Count && p.yield.Load() == 0 }
+
+// Begin begins the next item and returns its position in the Part.
+func (p *Part) Begin() int {
+	p.begun++
+	return p.begun - 1
+}
+
+// Next begins the next item and returns its encoding. A loop uses either Begin or Next.
+func (p *Part) Next() []byte {
+	p.begun++
+	var item []byte
+	item, p.rest = wire.Next(p.rest, p.run.Size)
+	return item
+}
+
+// Data is the encoded items, one after the other, for items of fixed size.
+func (p *Part) Data() []byte { return p.run.Data }
+
+// ItemSize is the size of each encoded item; −1 means that they vary.
+func (p *Part) ItemSize() int { return p.run.Size }
+
+// Timeout is each item's own limit of time; 0 means none.
+func (p *Part) Timeout() time.Duration { return p.timeout }
+
+// Limit is how many bytes an encoded result may have.
+func (p *Part) Limit() int { return p.limit }
+
+// Room returns memory for a result of n bytes, at most shm.RingRoom; nil if the ring is full,
+// and MakeRoom must be called. They are apart because a call within Room would make it too
+// large to be inlined.
+func (p *Part) Room(n int) *byte {
+	if used := p.ring.Used(); used+n <= shm.RingFull {
+		return &p.ring.Data()[used]
+	}
+	return nil
+}
+
+// MakeRoom sends what is in the ring, and returns the memory that Room did not.
+func (p *Part) MakeRoom() *byte {
+	p.results.makeRoom()
+	return &p.ring.Data()[0]
+}
+
+// Commit makes the n bytes at Room a finished result, and the next item the running one.
+func (p *Part) Commit(n int) { p.ring.Commit(n) }
+
+// Buffer returns what the encoding of a result is to be appended to, for Put.
+func (p *Part) Buffer() []byte {
+	if p.ring.Used()+shm.RingRoom > shm.RingFull {
+		p.results.makeRoom()
+	}
+	b := p.tail()
+	if cap(p.large) > cap(b) {
+		b = p.large
+	}
+	return b[:p.header]
+}
+
+// Put makes b, which is what Buffer returned with a result appended to it, a finished
+// result, and the next item the running one. It does not matter where append has put it.
+func (p *Part) Put(b []byte) {
+	tail := p.tail()
+	if len(b) > min(len(tail), p.most) {
+		p.results.putLarge(b[p.header:])
+		if p.most < math.MaxInt && cap(b) > cap(tail) {
+			p.large = b
+		}
+		return
+	}
+	copy(tail, b) // most often it is there already
+	if p.header > 0 {
+		wire.PatchLength(tail[:len(b)], 0)
+	}
+	p.ring.Commit(len(b))
+}
+
+// tail is the memory behind the results in the ring.
+func (p *Part) tail() []byte { return p.ring.Data()[p.ring.Used():] }

@@ -1,0 +1,141 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/wire"
+)
+
+// Link is how a worker reaches its parent. The worker owns all of it.
+type Link struct {
+	Requests Requests     // frames from the parent
+	Results  io.Writer    // frames to the parent
+	Parent   io.Reader    // end of file says that the parent has died; nil: only the end of Requests does
+	Shared   *shm.Mapping // nil: everything goes through the stream
+	Die      func()       // ends this process and all that it has started; does not return
+}
+
+// Requests is a stream whose reader may look for input by itself. One goroutine at a time
+// uses it. A *pipe.Reader implements it.
+type Requests interface {
+	io.Reader
+	// Poll waits for input in system calls of its own, for at most about d.
+	Poll(d time.Duration)
+}
+
+// Config is what a worker can do. Its functions may be called from any goroutine, Function
+// and Shared with a lock held: they must not block, nor run code of the user's.
+type Config struct {
+	Function func(id int) (*Function, error) // the registered function with that number
+	Table    func() []string                 // what the parent must agree on: see wire.Welcome
+	Errors   Errors
+	Shared   func(ctx context.Context, typ string, data []byte) context.Context // gives ctx the call's shared value; data is the result's to keep
+}
+
+// Function runs items of one registered function.
+type Function struct {
+	// Run is the typed loop: it runs items of p until there are no More, or one fails,
+	// whose error it returns. A panic passes through it, and so does runtime.Goexit.
+	Run        func(ctx context.Context, p *Part) error
+	ResultSize int            // of each encoded result; −1: varies
+	Cost       *cost.Estimate // what an item takes, which the worker learns
+}
+
+// Errors makes the errors of items and carries them. Append and Parse run code of the
+// user's, so no lock is held when they are called.
+type Errors interface {
+	Recovered(v any) error               // of what recover returned, called while the stack is there; nil: runtime.Goexit
+	Append(dst []byte, err error) []byte // appends the encoding of an error; cannot fail
+	Parse(src []byte) (error, error)     // reads what Append has written elsewhere
+}
+
+// worker is this process in its role as a worker.
+type worker struct {
+	config   Config
+	die      func()
+	maxBytes int // of an encoded item or result
+	mapping  *shm.Mapping
+	results  *resultsBuffer
+	in       input
+
+	mu      sync.Mutex
+	arrived sync.Cond // the queue has something, or something was heard
+	queue   queue
+	current *call            // the one that the next items to arrive belong to
+	calls   map[uint64]*call // those that have begun and not ended
+	heard   uint64           // stops and recalls, which the doorbell counts
+	taken   queuedRun        // what the executor has taken; no items: nothing is running
+
+	// The executor's.
+	part      Part
+	since     time.Time // when it took the items,
+	batchDone bool      // and whether they were the last of what had been sent together
+}
+
+// Serve is the life of a worker process. The calling goroutine becomes the listener. Serve
+// does not return: the worker ends by l.Die, or with status 2 if it is not greeted.
+func Serve(l Link, c Config) {
+	if l.Parent != nil {
+		go watchParent(l)
+	}
+	w := newWorker(l, c)
+	if err := w.greet(l); err != nil {
+		fmt.Fprintln(os.Stderr, "parallel: worker process:", err)
+		os.Exit(2)
+	}
+	go w.execute()
+	w.listen()
+}
+
+// watchParent ends the worker when the parent has died. The parent never writes.
+func watchParent(l Link) {
+	var b [1]byte
+	_, _ = l.Parent.Read(b[:])
+	l.Die()
+}
+
+// newWorker returns a worker that has not been greeted.
+func newWorker(l Link, c Config) *worker {
+	w := &worker{config: c, die: l.Die, mapping: l.Shared, calls: make(map[uint64]*call)}
+	if w.mapping == nil {
+		w.mapping = shm.Private()
+	}
+	w.arrived.L = &w.mu
+	w.results = newResultsBuffer(l.Results, w.mapping, l.Die)
+	w.part.init(w.mapping, w.results)
+	w.in.init(l.Requests, w.relisten)
+	return w
+}
+
+// greet answers the parent's hello.
+func (w *worker) greet(l Link) error {
+	kind, payload, err := w.in.frames.Next()
+	if err != nil {
+		return err
+	}
+	if kind != wire.KindHello {
+		return fmt.Errorf("a frame of kind %d in place of a hello", kind)
+	}
+	var hello wire.Hello
+	if err := hello.Parse(payload); err != nil {
+		return err
+	}
+	w.maxBytes = hello.MaxMessage
+	m := wire.Welcome{Version: wire.Version, PID: os.Getpid(), Mapped: w.mapping.Shared(), Registered: w.config.Table()}
+	_, err = l.Results.Write(wire.Finish(m.Append(wire.Begin(nil, wire.KindHello))))
+	return err
+}
+
+// newTimer returns a timer that calls f and is not set.
+func newTimer(f func()) *time.Timer {
+	t := time.AfterFunc(time.Hour, f)
+	t.Stop()
+	return t
+}
