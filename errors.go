@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
+
+	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/supervisor"
 )
 
-// Sentinel errors. All of them stand inside the error that a call returns:
-// test with [errors.Is].
+// Sentinel errors. The error of a call wraps them: test with [errors.Is].
 var (
-	// ErrNotRegistered says that fn was to run in a worker process and was
-	// not named by [Register] or [RegisterEach] before [Init]. Nothing was
+	// ErrNotRegistered says that fn was to run in a worker process and had not
+	// been given to [Register] or [RegisterEach] before [Init]. Nothing was
 	// started.
 	ErrNotRegistered = errors.New("parallel: function not registered")
 
@@ -29,7 +33,10 @@ var (
 	ErrMemoryLimit = errors.New("parallel: memory limit exceeded")
 
 	// ErrGoexit is the error of an item whose fn called [runtime.Goexit], as
-	// t.FailNow does. See the package comment for an exception.
+	// t.FailNow does. There is one exception. A function of which a thousand
+	// items or more have ended may be run by the caller's own goroutine from
+	// then on. If it calls Goexit there, the caller ends, as it would in a loop,
+	// and the function is not run there again.
 	ErrGoexit = errors.New("parallel: fn called runtime.Goexit")
 )
 
@@ -40,12 +47,12 @@ const errPrefix = "parallel: "
 type ItemError struct {
 	// Index is the item's position in the input, from 0.
 	Index int
-	// Err is what went wrong: fn's own error, or a *PanicError, a
-	// *CrashError, a *RemoteError or ErrGoexit.
+	// Err is why it failed: fn's own error, a *PanicError, a *CrashError, a
+	// *RemoteError or ErrGoexit.
 	Err error
 }
 
-// Error names the item and what went wrong with it.
+// Error names the item and why it failed.
 func (e *ItemError) Error() string {
 	return fmt.Sprintf("%sitem %d: %s", errPrefix, e.Index, unprefixed(e.Err))
 }
@@ -53,11 +60,11 @@ func (e *ItemError) Error() string {
 // Unwrap returns e.Err.
 func (e *ItemError) Unwrap() error { return e.Err }
 
-// PanicError is the error of an item whose fn panicked. The panic has ended
-// there: neither the program nor the worker process is harmed.
+// PanicError is the error of an item whose fn panicked. The program and the worker
+// process continue.
 type PanicError struct {
-	// Value is what was passed to panic. A value that cannot leave the worker
-	// process in which it arose arrives as a *RemoteError.
+	// Value is what was passed to panic. A value that cannot be sent from the
+	// worker process arrives as a *RemoteError.
 	Value any
 	// Stack is the stack of the panicking goroutine, as debug.Stack prints it.
 	Stack []byte
@@ -71,34 +78,34 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("%spanic: %v", errPrefix, e.Value)
 }
 
-// Unwrap returns the panic's value where it is an error, else nil.
+// Unwrap returns the panic's value if it is an error, else nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// CrashError is the error of an item whose worker process died while running
-// it, whether the item did that (a segmentation fault in C, a fatal error of
-// the Go runtime, os.Exit), somebody else (the kernel out of memory, an
-// operator), or this package itself because a limit was exceeded.
+// CrashError is the error of an item whose worker process died while running it.
+// The cause may be the item (a segmentation fault in C, a fatal error of the Go
+// runtime, os.Exit), another process (the kernel out of memory, an operator), or
+// this package, because a limit was exceeded.
 type CrashError struct {
 	// PID is the process that died.
 	PID int
-	// ExitCode is its exit code, or -1 when a signal ended it.
+	// ExitCode is its exit code; -1 if a signal ended it.
 	ExitCode int
-	// Signal is the signal that ended it; nil when it exited.
+	// Signal is the signal that ended it; nil if it exited.
 	Signal os.Signal
 	// Stderr is what the process wrote to its standard error while it ran the
-	// item, cut to its first and its last 4 KiB. Go's own "fatal error:" line
-	// is kept in any case.
+	// item: the first and the last 4 KiB. Go's own "fatal error:" line is kept
+	// even if it lies between.
 	Stderr []byte
-	// Err is why this package ended the process, such as ErrMemoryLimit or a
-	// timeout; nil when the process died by itself.
+	// Err is why this package killed the process, such as ErrMemoryLimit or a
+	// timeout; nil if the process died by itself.
 	Err error
 }
 
-// Error says how the process ended, with the most telling line of its
-// standard error.
+// Error says how the process died, with the line of its standard error that says
+// most.
 func (e *CrashError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%sworker process %d ", errPrefix, e.PID)
@@ -110,7 +117,7 @@ func (e *CrashError) Error() string {
 	default:
 		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
 	}
-	if line := tellingLine(e.Stderr); line != "" {
+	if line := supervisor.SummaryLine(e.Stderr); line != "" {
 		fmt.Fprintf(&b, " (stderr: %s)", line)
 	}
 	return b.String()
@@ -119,8 +126,8 @@ func (e *CrashError) Error() string {
 // Unwrap returns e.Err.
 func (e *CrashError) Unwrap() error { return e.Err }
 
-// RemoteError stands for an error from a worker process that has no identity
-// on this side: neither a sentinel named by [RegisterError] nor of a type
+// RemoteError stands for an error from a worker process that has no identity in
+// this process: it is no sentinel named by [RegisterError], and its type is not
 // named by [RegisterType].
 type RemoteError struct {
 	// Type is the error's type in the worker, such as *os.PathError.
@@ -161,12 +168,12 @@ func explain(err error, format string, args ...any) error {
 	return &explained{fmt.Sprintf(format, args...), err}
 }
 
-// endedError is the error of a call that stopped short because its context
-// ended (or its workers could not be started) while no item had failed.
+// endedError is the error of a call that stopped short while no item had failed: its
+// context ended, or its workers could not be started.
 type endedError struct {
 	done, total int // total is -1 where it is not known
 	cause       error
-	also        error // ctx.Err(), where the cause hides it; else nil
+	also        error // ctx.Err(), if the cause does not wrap it; else nil
 }
 
 func (e *endedError) Error() string {
@@ -245,4 +252,74 @@ func (e joinedError) Unwrap() []error {
 		errs[i] = item
 	}
 	return errs
+}
+
+// errorMaker makes the errors that users see for the packages below, which do not know
+// their types.
+type errorMaker struct{}
+
+var makeErrors errorMaker
+
+func (errorMaker) Item(index int, err, cause error) error {
+	return &ItemError{Index: index, Err: addCause(err, cause)}
+}
+
+func (errorMaker) Recovered(v any) error {
+	if v == nil {
+		return ErrGoexit
+	}
+	return &PanicError{Value: v, Stack: debug.Stack()}
+}
+
+func (errorMaker) Goexit() error { return ErrGoexit }
+
+func (errorMaker) Ended(done, total int, cause, also error) error {
+	e := &endedError{done: done, total: total, cause: cause}
+	if also != nil && !isError(cause, also) {
+		e.also = also
+	}
+	return e
+}
+
+func (errorMaker) Join(failures []schedule.Failure) error {
+	joined := make(joinedError, len(failures))
+	for i, f := range failures {
+		joined[i] = f.Err.(*ItemError) // as Item made it
+	}
+	return joined
+}
+
+func (errorMaker) Crash(c supervisor.Crash) error {
+	return &CrashError{PID: c.PID, ExitCode: c.ExitCode, Signal: c.Signal, Stderr: c.Stderr, Err: c.Reason}
+}
+
+func (errorMaker) Timeout(limit time.Duration) error { return &timeoutError{limit} }
+
+func (errorMaker) Memory(size, limit int64) error {
+	return fmt.Errorf("%w (%d bytes resident, MaxMemoryBytes is %d)", ErrMemoryLimit, size, limit)
+}
+
+func (errorMaker) Start(err error, what string) error { return explain(err, "%s", what) }
+
+func (errorMaker) Encode(err error) error { return encodeError("item", err) }
+
+func (errorMaker) Decode(err error) error {
+	return fmt.Errorf("parallel: cannot decode the result: %w", err)
+}
+
+func (errorMaker) Append(dst []byte, err error) []byte { return appendError(dst, err) }
+
+func (errorMaker) Parse(src []byte) (error, error) { return decodeError(src) }
+
+func decodeItemError(err error) error {
+	return fmt.Errorf("parallel: cannot decode the item in the worker process: %w", err)
+}
+
+// encodeError is err, from encoding what, in words that say what to do.
+func encodeError(what string, err error) error {
+	var size *codec.SizeError
+	if errors.As(err, &size) {
+		return fmt.Errorf("parallel: the encoded %s is larger than MaxMessageBytes (%d bytes)", what, size.Limit)
+	}
+	return fmt.Errorf("parallel: cannot encode the %s: %w", what, err)
 }

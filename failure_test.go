@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/parallel/internal/testkit"
 )
 
 // How fn may fail, in all places.
@@ -40,12 +42,12 @@ func panics(_ context.Context, x int) (int, error) {
 
 func TestGoexitIsAnError(t *testing.T) {
 	everywhere(t, 2, func(t *testing.T, where Option) {
-		out, err := Map(t.Context(), count(10), goexits, where)
+		out, err := Map(t.Context(), testkit.Count(10), goexits, where)
 		var item *ItemError
 		if !errors.As(err, &item) || item.Index != 1 || !errors.Is(err, ErrGoexit) || len(out) != 1 {
 			t.Errorf("%v, %v", out, err)
 		}
-		out, err = Map(t.Context(), count(10), goexits, where, KeepGoing())
+		out, err = Map(t.Context(), testkit.Count(10), goexits, where, KeepGoing())
 		if want := []int{0, 0, 2, 3, 0, 5, 6, 0, 8, 9}; !slices.Equal(out, want) {
 			t.Errorf("results %v, want %v", out, want)
 		}
@@ -57,7 +59,7 @@ func TestGoexitIsAnError(t *testing.T) {
 
 func TestPanicIsAnError(t *testing.T) {
 	everywhere(t, 2, func(t *testing.T, where Option) {
-		out, err := Map(t.Context(), count(7), panics, where, KeepGoing())
+		out, err := Map(t.Context(), testkit.Count(7), panics, where, KeepGoing())
 		if want := []int{0, 0, 0, 0, 0, 0, 6}; !slices.Equal(out, want) {
 			t.Errorf("results %v, want %v", out, want)
 		}
@@ -85,6 +87,25 @@ func TestPanicIsAnError(t *testing.T) {
 			t.Errorf("%q, want %q", failures[2], want)
 		}
 	})
+}
+
+// rudeError panics when it is asked what it is.
+type rudeError struct{}
+
+func (rudeError) Error() string { return "rude" }
+
+func (rudeError) Is(error) bool { panic("Is panics") }
+
+func TestErrorWhoseIsPanics(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Map(ctx, testkit.Count(1), func(context.Context, int) (int, error) {
+		cancel()
+		return 0, rudeError{}
+	})
+	var rude rudeError
+	if !errors.As(err, &rude) {
+		t.Errorf("error %v", err)
+	}
 }
 
 // codeError is an error type that is registered.

@@ -17,6 +17,8 @@ import (
 	_ "time/tzdata"
 
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/parallel/internal/testkit"
 )
 
 // What goes into a worker process and comes back equals what goes through a
@@ -129,7 +131,7 @@ func same[T any](t *testing.T, pool *ProcessPool, values ...T) {
 }
 
 func TestResultsAreTheSameInBothPlaces(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	pool := testPool(t, &ProcessPool{Size: 2})
 	zero, seven := 0, 7
 	same(t, pool, 0, -1, math.MaxInt)
@@ -151,7 +153,7 @@ func TestResultsAreTheSameInBothPlaces(t *testing.T) {
 }
 
 func TestGeneratedValuesAreTheSameInBothPlaces(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	pool := testPool(t, &ProcessPool{Size: 2})
 	seed := time.Now().UnixNano()
 	r := rand.New(rand.NewSource(seed))
@@ -189,7 +191,7 @@ func generate(r *rand.Rand, depth int) everything {
 // TestTimesAreTheSameInBothPlaces compares what equality of times passes over:
 // the location, its name and its rules.
 func TestTimesAreTheSameInBothPlaces(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	pool := testPool(t, &ProcessPool{Size: 1})
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -223,7 +225,7 @@ func TestTimesAreTheSameInBothPlaces(t *testing.T) {
 }
 
 func TestSelfContainingValueIsTheItemsError(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	pool := testPool(t, &ProcessPool{Size: 1})
 	loop := &node{Value: 1}
 	loop.Left = loop
@@ -238,7 +240,7 @@ func TestSelfContainingValueIsTheItemsError(t *testing.T) {
 }
 
 func TestUnregisteredDynamicTypeIsTheItemsError(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	pool := testPool(t, &ProcessPool{Size: 1})
 	fn := echoes[reflect.TypeFor[any]()].(func(context.Context, any) (any, error))
 	_, err := Map(t.Context(), []any{1, Embedded{}}, fn, On(pool))

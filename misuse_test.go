@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/testkit"
 )
 
 // panicsWith runs f, which must panic with a message of ours that has want in it.
@@ -37,24 +38,24 @@ func TestImpossibleArgumentsPanic(t *testing.T) {
 		want string
 		f    func()
 	}{
-		{"Map: fn is nil", func() { _, _ = Map(ctx, count(1), nilMap) }},
-		{"ForEach: fn is nil", func() { _ = ForEach(ctx, count(1), nilEach) }},
-		{"MapSeq: fn is nil", func() { MapSeq(ctx, slices.Values(count(1)), nilMap) }},
+		{"Map: fn is nil", func() { _, _ = Map(ctx, testkit.Count(1), nilMap) }},
+		{"ForEach: fn is nil", func() { _ = ForEach(ctx, testkit.Count(1), nilEach) }},
+		{"MapSeq: fn is nil", func() { MapSeq(ctx, slices.Values(testkit.Count(1)), nilMap) }},
 		{"Spawn: fn is nil", func() { Spawn(ctx, nilMap, 1) }},
-		{"MapSeq: items is nil", func() { MapSeq(ctx, nilSeq, double) }},
-		{"Map: ctx is nil", func() { _, _ = Map(nilCtx, count(1), double) }},
-		{"Map: option 1 is nil", func() { _, _ = Map(ctx, count(1), double, KeepGoing(), nil) }},
-		{"Goroutines(0)", func() { _, _ = Map(ctx, count(1), double, Goroutines(0)) }},
-		{"Processes(-3)", func() { _, _ = Map(ctx, count(1), double, Processes(-3)) }},
-		{"On(nil)", func() { _, _ = Map(ctx, count(1), double, On(nil)) }},
-		{"Retry(-1)", func() { _, _ = Map(ctx, count(1), double, Retry(-1)) }},
-		{"ItemTimeout(0s)", func() { _, _ = Map(ctx, count(1), double, ItemTimeout(0)) }},
-		{"ItemTimeout(-1s)", func() { _, _ = Map(ctx, count(1), double, ItemTimeout(-time.Second)) }},
-		{"OnProgress(nil)", func() { _, _ = Map(ctx, count(1), double, OnProgress(nil)) }},
-		{"Unordered", func() { _, _ = Map(ctx, count(1), double, Unordered()) }},
+		{"MapSeq: items is nil", func() { MapSeq(ctx, nilSeq, testkit.Double) }},
+		{"Map: ctx is nil", func() { _, _ = Map(nilCtx, testkit.Count(1), testkit.Double) }},
+		{"Map: option 1 is nil", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, KeepGoing(), nil) }},
+		{"Goroutines(0)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, Goroutines(0)) }},
+		{"Processes(-3)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, Processes(-3)) }},
+		{"On(nil)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, On(nil)) }},
+		{"Retry(-1)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, Retry(-1)) }},
+		{"ItemTimeout(0s)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, ItemTimeout(0)) }},
+		{"ItemTimeout(-1s)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, ItemTimeout(-time.Second)) }},
+		{"OnProgress(nil)", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, OnProgress(nil)) }},
+		{"Unordered", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, Unordered()) }},
 		{"Unordered", func() { _ = ForEach(ctx, nil, each, Unordered()) }},
-		{"Unordered", func() { Spawn(ctx, double, 1, Unordered()) }},
-		{"ProcessPool.Size is -1", func() { _, _ = Map(ctx, count(1), double, On(&ProcessPool{Size: -1})) }},
+		{"Unordered", func() { Spawn(ctx, testkit.Double, 1, Unordered()) }},
+		{"ProcessPool.Size is -1", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, On(&ProcessPool{Size: -1})) }},
 		{"ProcessPool.MaxItems is -1", func() { _ = (&ProcessPool{MaxItems: -1}).Close() }},
 		{"Register: fn is nil", func() { Register(nilMap) }},
 		{"RegisterEach: fn is nil", func() { RegisterEach(nilEach) }},
@@ -65,9 +66,16 @@ func TestImpossibleArgumentsPanic(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.want, func(t *testing.T) {
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			panicsWith(t, test.want, test.f)
 		})
+	}
+}
+
+func TestBadPoolPanicsEachTime(t *testing.T) {
+	pool := &ProcessPool{Size: -1}
+	for range 2 {
+		panicsWith(t, "ProcessPool.Size is -1", func() { _, _ = Map(t.Context(), testkit.Count(1), testkit.Double, On(pool)) })
 	}
 }
 
@@ -99,18 +107,18 @@ func TestUnregisteredFunctionsAreRefusedByName(t *testing.T) {
 		s := newSettings("Map", []Option{where})
 		if !s.inProcesses() {
 			for _, test := range tests {
-				if _, err := Map(t.Context(), count(1), test.fn, where); err != nil {
+				if _, err := Map(t.Context(), testkit.Count(1), test.fn, where); err != nil {
 					t.Errorf("%s: %v, but goroutines run any function", test.name, err)
 				}
 			}
 			return
 		}
 		for _, test := range tests {
-			out, err := Map(t.Context(), count(1), test.fn, where)
+			out, err := Map(t.Context(), testkit.Count(1), test.fn, where)
 			if !errors.Is(err, ErrNotRegistered) || len(out) != 0 || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %v, %v, want ErrNotRegistered with %q", test.name, out, err, test.want)
 			}
-			for _, err := range MapSeq(t.Context(), slices.Values(count(1)), test.fn, where, KeepGoing()) {
+			for _, err := range MapSeq(t.Context(), slices.Values(testkit.Count(1)), test.fn, where, KeepGoing()) {
 				if !errors.Is(err, ErrNotRegistered) {
 					t.Errorf("%s: MapSeq yields %v", test.name, err)
 				}
@@ -119,7 +127,7 @@ func TestUnregisteredFunctionsAreRefusedByName(t *testing.T) {
 				t.Errorf("%s: Spawn: %v", test.name, err)
 			}
 		}
-		err := ForEach(t.Context(), count(1), notRegisteredEach, where)
+		err := ForEach(t.Context(), testkit.Count(1), notRegisteredEach, where)
 		if !errors.Is(err, ErrNotRegistered) || !strings.Contains(err.Error(), "parallel.RegisterEach(parallel.notRegisteredEach)") {
 			t.Errorf("ForEach: %v", err)
 		}
@@ -127,9 +135,9 @@ func TestUnregisteredFunctionsAreRefusedByName(t *testing.T) {
 }
 
 func TestGenericInstancesAreTold(t *testing.T) {
-	checkLeaks(t)
-	out, err := Map(t.Context(), count(3), generic[int], Processes(1))
-	if err != nil || !slices.Equal(out, count(3)) {
+	testkit.CheckLeaks(t)
+	out, err := Map(t.Context(), testkit.Count(3), generic[int], Processes(1))
+	if err != nil || !slices.Equal(out, testkit.Count(3)) {
 		t.Errorf("generic[int]: %v, %v", out, err)
 	}
 	if _, err := Map(t.Context(), []string{"x"}, generic[string], Processes(1)); !errors.Is(err, ErrNotRegistered) {
@@ -138,13 +146,13 @@ func TestGenericInstancesAreTold(t *testing.T) {
 }
 
 func TestRegisteredTooLate(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	Register(notRegisteredInTime)
-	_, err := Map(t.Context(), count(1), notRegisteredInTime, Processes(1))
+	_, err := Map(t.Context(), testkit.Count(1), notRegisteredInTime, Processes(1))
 	if !errors.Is(err, ErrNotRegistered) || !strings.Contains(err.Error(), "after Init") {
 		t.Errorf("error %v", err)
 	}
-	out, err := Map(t.Context(), count(3), double, Processes(1))
+	out, err := Map(t.Context(), testkit.Count(3), testkit.Double, Processes(1))
 	if err != nil || len(out) != 3 {
 		t.Errorf("other functions stopped working: %v, %v", out, err)
 	}
@@ -153,17 +161,17 @@ func TestRegisteredTooLate(t *testing.T) {
 func notRegisteredInTime(_ context.Context, x int) (int, error) { return x, nil }
 
 func TestNotInitialized(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	initialized.Store(false)
 	defer initialized.Store(true)
-	_, err := Map(t.Context(), count(1), double, Processes(1))
+	_, err := Map(t.Context(), testkit.Count(1), testkit.Double, Processes(1))
 	if !errors.Is(err, ErrNotInitialized) || !strings.Contains(err.Error(), "parallel.Init()") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestUnshareable(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	_, err := Map(t.Context(), []string{"a"}, readShared, Processes(1), Share(make(chan int)))
 	if err == nil || !strings.Contains(err.Error(), "parallel: Share: ") {
 		t.Errorf("error %v", err)
@@ -194,7 +202,7 @@ func TestLaterOptionWins(t *testing.T) {
 }
 
 func TestLongJoinIsCut(t *testing.T) {
-	_, err := Map(t.Context(), count(100), func(context.Context, int) (int, error) { return 0, errors.New("no") }, KeepGoing())
+	_, err := Map(t.Context(), testkit.Count(100), func(context.Context, int) (int, error) { return 0, errors.New("no") }, KeepGoing())
 	if text := err.Error(); strings.Count(text, "\n") != joinedShown || !strings.Contains(text, "and 95 more items failed") {
 		t.Errorf("the text is\n%s", text)
 	}

@@ -1,13 +1,16 @@
 package parallel
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"time"
+
+	"example.com/parallel/internal/schedule"
 )
 
-// Option changes how one call behaves. Where two options disagree, the later
-// one wins. An option that cannot be, such as Goroutines(0), panics.
+// Option changes how one call behaves. If two options disagree, the later one
+// wins. An option with an impossible value, such as Goroutines(0), panics.
 type Option interface{ apply(*settings) }
 
 type option func(*settings)
@@ -29,7 +32,7 @@ type settings struct {
 	progress  func(done, total int)
 	shared    sharedValue // nil: none
 
-	onStart func(pid int) // told when an item starts in a process; nil: nobody
+	onStart func(pid int) // told when an item starts in a process; nil: not wanted
 }
 
 // newSettings reads the options of a call of the function called name.
@@ -47,6 +50,27 @@ func newSettings(name string, opts []Option) settings {
 	return s
 }
 
+// context is the context of a call: ctx with the shared value in it.
+func (s *settings) context(ctx context.Context) context.Context {
+	if s.shared == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, shareKey{}, s.shared)
+}
+
+// config is how a call of the function id schedules its items, of which there are total, −1
+// if that is not known, and done have been run already.
+func (s *settings) config(id identity, total, done int) schedule.Config {
+	c := schedule.Config{
+		KeepGoing: s.keepGoing, Workers: s.workers(), Total: total, First: done,
+		Progress: s.progress, Errors: makeErrors,
+	}
+	if !s.inProcesses() {
+		c.Cost = id.cost()
+	}
+	return c
+}
+
 // inProcesses reports whether fn runs in worker processes.
 func (s *settings) inProcesses() bool { return s.pool != nil || s.processes > 0 }
 
@@ -54,7 +78,7 @@ func (s *settings) inProcesses() bool { return s.pool != nil || s.processes > 0 
 func (s *settings) workers() int {
 	switch {
 	case s.pool != nil:
-		return s.pool.size()
+		return s.pool.get().Size()
 	case s.processes > 0:
 		return s.processes
 	default:
@@ -67,8 +91,8 @@ func (s *settings) setPlace(goroutines, processes int, pool *ProcessPool) {
 }
 
 // Goroutines runs fn on at most n goroutines of this process, n ≥ 1. It is the
-// default, with n = GOMAXPROCS; choose a larger n where items wait for
-// something other than the processor.
+// default, with n = GOMAXPROCS. Choose a larger n if items wait for something
+// other than the processor.
 func Goroutines(n int) Option {
 	if n < 1 {
 		panic(fmt.Sprintf("parallel: Goroutines(%d): n must be at least 1", n))
@@ -77,7 +101,7 @@ func Goroutines(n int) Option {
 }
 
 // Processes runs fn in at most n worker processes, n ≥ 1. They are started for
-// this call and gone when it returns. To pay for their start once, use [On].
+// this call and gone when it returns. Use [On] to keep them for the next call.
 func Processes(n int) Option {
 	if n < 1 {
 		panic(fmt.Sprintf("parallel: Processes(%d): n must be at least 1", n))
@@ -85,7 +109,7 @@ func Processes(n int) Option {
 	return option(func(s *settings) { s.setPlace(0, n, nil) })
 }
 
-// On runs fn in the worker processes of pool, which stay for later calls.
+// On runs fn in the worker processes of pool, which keeps them for later calls.
 func On(pool *ProcessPool) Option {
 	if pool == nil {
 		panic("parallel: On(nil): the pool is nil")
@@ -93,19 +117,19 @@ func On(pool *ProcessPool) Option {
 	return option(func(s *settings) { s.setPlace(0, 0, pool) })
 }
 
-// KeepGoing runs every item whatever happens to the others, and reports every
-// failure: the error joins the *ItemErrors in index order, and the results
-// have a zero value where an item failed.
+// KeepGoing runs every item, whatever happens to the others, and reports every
+// failure. The error joins the *ItemErrors in index order, and a failed item has
+// a zero result.
 func KeepGoing() Option {
 	return option(func(s *settings) { s.keepGoing = true })
 }
 
-// ItemTimeout limits each item to d, d > 0, from its own start. When d has
-// passed, the item's context ends; an item that returns later than that has
-// failed with an error that satisfies errors.Is(err, context.DeadlineExceeded),
-// whatever it returns (a panic stays a *PanicError). In a worker process an item that ignores its context is
-// killed [ProcessPool.KillDelay] later; a goroutine cannot be killed, and the
-// call waits for it.
+// ItemTimeout limits each item to d, d > 0, from its own start. When d has passed,
+// the item's context ends. An item that returns later has failed, whatever it
+// returns: its error satisfies errors.Is(err, context.DeadlineExceeded). A panic
+// stays a *PanicError. In a worker process an item that ignores its context is
+// killed [ProcessPool.KillDelay] later. A goroutine cannot be killed; the call
+// waits for it.
 func ItemTimeout(d time.Duration) Option {
 	if d <= 0 {
 		panic(fmt.Sprintf("parallel: ItemTimeout(%v): the limit must be positive", d))
@@ -113,10 +137,10 @@ func ItemTimeout(d time.Duration) Option {
 	return option(func(s *settings) { s.timeout = d })
 }
 
-// Retry runs an item again whose worker process died under it, at most n more
-// times, n ≥ 0. Without it no item is ever run twice. An error that fn
-// returns, a panic, and an item ended by its own limit (ItemTimeout,
-// MaxMemoryBytes) are not retried: the item had its chance.
+// Retry runs an item again if its worker process died while running it, at most n
+// more times, n ≥ 0. Without it no item is run twice. It does not apply to an
+// error that fn returned, to a panic, or to an item that exceeded its own limit
+// (ItemTimeout, MaxMemoryBytes).
 func Retry(n int) Option {
 	if n < 0 {
 		panic(fmt.Sprintf("parallel: Retry(%d): n must not be negative", n))
@@ -124,18 +148,18 @@ func Retry(n int) Option {
 	return option(func(s *settings) { s.retries = n })
 }
 
-// Unordered makes MapSeq yield results as items finish, not in the order of
-// the input. Other functions panic when given it.
+// Unordered makes MapSeq yield results as items finish, not in the order of the
+// input. Other functions panic if they are given it.
 func Unordered() Option {
 	return option(func(s *settings) { s.unordered = true })
 }
 
 // OnProgress calls f after each item that has finished, well or not, with the
-// number of finished items and the number of all; the latter is -1 for MapSeq,
-// which cannot know. There are never two calls of f at once within a call, and
-// done grows by one from each to the next. f runs on the goroutines that do
-// the work, so it should be brief, and must not wait for another call on the
-// same [ProcessPool]. A panic in f ends the call and goes on in the caller.
+// number of finished items and the number of all items. For MapSeq, which does
+// not know it, total is -1. Calls of f do not overlap within one call, and done
+// grows by one from each to the next. f runs on the goroutines that do the work,
+// so it should be brief, and must not wait for another call on the same
+// [ProcessPool]. A panic in f ends the call and continues in the caller.
 func OnProgress(f func(done, total int)) Option {
 	if f == nil {
 		panic("parallel: OnProgress(nil): the function is nil")

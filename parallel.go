@@ -9,71 +9,73 @@ import (
 	"time"
 	"unsafe"
 
-	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/stream"
 )
 
-// Map calls fn on each of items and returns the results in the order of items,
-// as a loop would, but with several calls running at once.
+// Map calls fn on each item and returns the results in the order of items, as a
+// loop would, but several calls of fn run at once.
 //
-// Where a call fails, Map does as a loop that returns at the first error: the
-// error is the [*ItemError] of the lowest index that fails, and the results are
-// those before it. Calls for later items are not started any more, and the
-// context of those that are running ends; calls for earlier items run to their
-// end. See the package comment for what holds with [KeepGoing], when ctx ends,
-// and when fn panics or its worker process dies.
+// If a call of fn fails, Map does what a loop does that returns at the first
+// error. The error is the [*ItemError] of the lowest index that fails, and the
+// results are those before it. Calls for later items are not started any more,
+// and the context of those that are running ends. Calls for earlier items run to
+// their end. The package comment says what happens with [KeepGoing], when ctx
+// ends, and when fn panics or its worker process dies.
 //
-// fn runs on several goroutines at once. Map returns when all of its calls have
-// ended. The results are never nil; items is not written to. It panics if ctx,
-// fn or an option is nil.
+// Map returns when all calls of fn have ended. The results are never nil, and
+// items is not written to. Map panics if ctx, fn or an option is nil.
 func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (R, error), opts ...Option) ([]R, error) {
 	check("Map", ctx, fn == nil)
 	out := make([]R, len(items))
 	id := identify("Map", fn)
 	done := 0
-	if f := costOf(id.fn); len(opts) == 0 && f.cheap(len(items)) {
-		err := alone(ctx, len(items), f, &done, func(s span, alert *atomic.Uint32) error {
-			return mapItems(ctx, items, out, fn, s, &done, alert)
+	if f := id.cost(); len(opts) == 0 && cheap(f, len(items)) {
+		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, yield *atomic.Uint32) error {
+			return mapItems(ctx, items, out, fn, s, &done, yield)
 		})
 		if err != nil || done == len(items) {
-			return out[:done:done], itemError(ctx, done, err)
+			return out[:done:done], inlineError(ctx, done, err)
 		}
 	}
 	return mapTogether(ctx, items, out, done, fn, id, opts)
 }
 
-// ForEach calls fn on each of items, as [Map] does, where there is no result
-// but the error.
+// ForEach calls fn on each item as [Map] does, for an fn whose only result is an
+// error.
 func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) error, opts ...Option) error {
 	check("ForEach", ctx, fn == nil)
 	id := identify("ForEach", fn)
 	done := 0
-	if f := costOf(id.fn); len(opts) == 0 && f.cheap(len(items)) {
-		err := alone(ctx, len(items), f, &done, func(s span, alert *atomic.Uint32) error {
-			return eachItem(ctx, items, fn, s, &done, alert)
+	if f := id.cost(); len(opts) == 0 && cheap(f, len(items)) {
+		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, yield *atomic.Uint32) error {
+			return eachItem(ctx, items, fn, s, &done, yield)
 		})
 		if err != nil || done == len(items) {
-			return itemError(ctx, done, err)
+			return inlineError(ctx, done, err)
 		}
 	}
 	s := newSettings("ForEach", opts)
-	w := &eachWork[T]{items, limitedEach(fn, s.timeout)}
-	_, err := runSlice(ctx, &s, id, w, done, len(items))
+	j := &eachJob[T]{items: items, fn: limitedEach(fn, s.timeout)}
+	_, err := runSlice(ctx, &s, id, j, done, len(items))
 	return err
 }
 
-// MapSeq calls fn on each item of a sequence, several calls at once, and yields
-// the results in the order of the items, or as they finish with [Unordered].
-// A failure ends the loop: it yields the results before the failed item, then
-// one pair with the [*ItemError]. With [KeepGoing] it yields a pair for every
-// item.
+// MapSeq calls fn on each item of a sequence, several at once, and yields the
+// results in the order of the items, or with [Unordered] as they finish. If an
+// item fails, MapSeq yields the results before it, then one pair with the
+// [*ItemError], and ends. With [KeepGoing] it yields a pair for every item.
 //
-// MapSeq is lazy. Nothing happens before the result is ranged over, and then
-// items is read at most 16 items per worker ahead of what the loop has taken
-// (256 per worker while an item takes microseconds). Leaving the loop ends the
-// calls that are running. items is ranged over in a goroutine of its own; a
-// panic there goes on in the loop. The loop cannot end before items has
-// returned from giving its current item, not even when ctx has ended, so a
-// sequence that waits should watch a context that ends when the loop is left.
+// MapSeq is lazy. It does nothing before the result is ranged over. Then it reads
+// at most 16 items per worker ahead of what the loop has taken, or 256 per worker
+// while an item takes microseconds. Leaving the loop ends the calls of fn that are
+// running.
+//
+// MapSeq ranges over items in a goroutine of its own; a panic there continues in
+// the loop. The loop cannot end before items has returned from its current
+// element, even if ctx has ended. So a sequence that blocks should watch a context
+// that ends when the loop is left.
 //
 // The result can be ranged over as often as items can.
 func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error), opts ...Option) iter.Seq2[R, error] {
@@ -85,17 +87,86 @@ func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Co
 	id := identify("MapSeq", fn)
 	fn = limited(fn, s.timeout)
 	return func(yield func(R, error) bool) {
-		newStream(ctx, &s, items, fn).loop(&s, id, yield)
+		st := stream.New(s.context(ctx), s.config(id, -1, 0), items, fn, s.unordered)
+		st.Loop(func() error { return s.refusal(id) },
+			func(c *schedule.Call) error { return s.run(c, id, &seqJob[T, R]{Stream: st}) }, yield)
 	}
 }
 
-// mapTogether is Map from item done on, with several calls running at once. It
-// is a function of its own so that what it needs is not paid for by calls that
-// the caller's goroutine does alone.
+// Task is one call of a function, started by [Spawn]. It is safe for concurrent
+// use.
+type Task[R any] struct {
+	done   chan struct{} // closed at the end; what is below does not change then
+	result R
+	err    error
+	pid    atomic.Int64
+}
+
+// Spawn starts one call of fn with arg and returns without waiting for it, as the
+// go statement does. With [Processes] or [On] the call runs in a worker process.
+// What holds for an item of [Map] holds for the task. Spawn panics if ctx, fn or
+// an option is nil.
+func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), arg T, opts ...Option) *Task[R] {
+	check("Spawn", ctx, fn == nil)
+	s := newSettings("Spawn", opts)
+	if s.processes > 0 {
+		s.processes = 1 // one item needs no more
+	}
+	t := &Task[R]{done: make(chan struct{})}
+	s.onStart = func(pid int) { t.pid.Store(int64(pid)) }
+	out := make([]R, 1)
+	j := &mapJob[T, R]{items: []T{arg}, results: out, fn: limited(fn, s.timeout)}
+	go func() {
+		defer close(t.done)
+		defer func() {
+			if v := recover(); v != nil { // from a callback of the caller's
+				t.err = makeErrors.Recovered(v)
+			}
+		}()
+		_, err := runSlice(ctx, &s, identify("Spawn", fn), j, 0, 1)
+		t.err = taskError(err)
+		if t.err == nil {
+			t.result = out[0]
+		}
+	}()
+	return t
+}
+
+// Wait waits for the task to end and returns what fn returned. Unlike the error of
+// Map, its error has no [*ItemError] around it. Wait may be called any number of
+// times. If fn ran in a process of the task's own, that process has gone when Wait
+// returns.
+func (t *Task[R]) Wait() (R, error) {
+	<-t.done
+	return t.result, t.err
+}
+
+// Done returns a channel that is closed when the task has ended.
+func (t *Task[R]) Done() <-chan struct{} { return t.done }
+
+// PID returns the process ID of the worker process that runs the task, or that
+// ran it. It returns 0 on a goroutine, and before the task has started.
+func (t *Task[R]) PID() int { return int(t.pid.Load()) }
+
+// taskError is err, of a call with one item, without the item's number.
+func taskError(err error) error {
+	switch err := err.(type) {
+	case *ItemError:
+		return err.Err
+	case joinedError:
+		return err[0].Err
+	default:
+		return err
+	}
+}
+
+// mapTogether is Map from item done on, with several calls running at once. It is a
+// function of its own so that what it needs is not paid for by calls that the caller's
+// goroutine does inline.
 func mapTogether[T, R any](ctx context.Context, items []T, out []R, done int, fn func(context.Context, T) (R, error), id identity, opts []Option) ([]R, error) {
 	s := newSettings("Map", opts)
-	w := &mapWork[T, R]{items, out, limited(fn, s.timeout)}
-	n, err := runSlice(ctx, &s, id, w, done, len(items))
+	j := &mapJob[T, R]{items: items, results: out, fn: limited(fn, s.timeout)}
+	n, err := runSlice(ctx, &s, id, j, done, len(items))
 	clear(out[n:])
 	return out[:n:n], err
 }
@@ -125,153 +196,51 @@ func identify[F any](caller string, fn F) identity {
 	return identity{caller, *(*unsafe.Pointer)(unsafe.Pointer(&fn)), reflect.TypeFor[F]()}
 }
 
-// runSlice runs the n items of w, of which done have been run already. It
-// returns the number of results there are.
-func runSlice(ctx context.Context, s *settings, id identity, w remoteWork, done, n int) (int, error) {
+// cost is what is known of the function on goroutines.
+func (id identity) cost() *cost.Function { return cost.Of(*(*uintptr)(id.fn)) }
+
+// inlineError is the error of a call that ended inline with err at item i; nil if err is.
+func inlineError(ctx context.Context, i int, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return makeErrors.Item(i, err, context.Cause(ctx))
+	}
+	return makeErrors.Item(i, err, nil)
+}
+
+// runSlice runs the n items of j, of which done have been run already. It returns the number
+// of results there are.
+func runSlice(ctx context.Context, s *settings, id identity, j job, done, n int) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	c := newCall(ctx, s, n)
-	c.next = done
+	c := schedule.New(s.context(ctx), s.config(id, n, done))
 	if ctx.Err() != nil {
-		c.end(context.Cause(ctx))
-		return c.outcome()
+		c.End(context.Cause(ctx))
+		return c.Outcome()
 	}
-	defer c.watch()() // even if fn calls Goexit here
-	if err := c.run(s, id, w); err != nil {
+	defer c.Watch()() // even if fn calls Goexit here
+	if err := s.run(c, id, j); err != nil {
 		return 0, err
 	}
-	return c.outcome()
+	return c.Outcome()
 }
 
-// refusal says why a call would not start anything, as far as that is known
-// beforehand.
-func (s *settings) refusal(id identity) error {
-	if !s.inProcesses() {
-		return nil
-	}
-	if _, err := lookup(id); err != nil {
-		return err
-	}
-	if s.pool != nil && s.pool.get().isClosed() {
-		return explain(ErrPoolClosed, "%s", id.caller)
-	}
-	return nil
-}
-
-// run runs the call where its settings say, and returns when all is still. Its
-// error is one for which nothing was started; the others are in the book.
-func (c *call) run(s *settings, id identity, w remoteWork) error {
+// run runs a call where its settings say, and returns when all is still. Its error is one
+// for which nothing was started; all others are in the call.
+func (s *settings) run(c *schedule.Call, id identity, j job) error {
 	if s.inProcesses() {
-		return c.runProcesses(s, id, w)
+		return s.runProcesses(c, id, j)
 	}
-	c.cost = costOf(id.fn)
-	c.runGoroutines(w)
+	c.RunGoroutines(j)
 	return nil
 }
 
-// mapWork is the work of Map.
-type mapWork[T, R any] struct {
-	items []T
-	out   []R
-	fn    func(context.Context, T) (R, error)
-}
-
-func (w *mapWork[T, R]) run(ctx context.Context, s span, at *int, alert *atomic.Uint32) error {
-	return mapItems(ctx, w.items, w.out, w.fn, s, at, alert)
-}
-
-// mapItems is the loop of Map; see work.run. What it does for each item beside
-// the call is what the plain loop does not: it must stay this little.
-func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s span, at *int, alert *atomic.Uint32) error {
-	items, out = items[:s.hi], out[:s.hi]
-	for i := s.lo; i < len(items); i++ {
-		*at = i
-		r, err := fn(ctx, items[i])
-		if err != nil {
-			return err
-		}
-		out[i] = r
-		if alert.Load() != 0 {
-			*at = i + 1
-			return nil
-		}
-	}
-	*at = s.hi
-	return nil
-}
-
-func (w *mapWork[T, R]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error) {
-	return in.Append(dst, unsafe.Pointer(&w.items[i]), limit)
-}
-
-func (w *mapWork[T, R]) decode(src []byte, i int, out *codec.Plan) error {
-	return decodeInto(&w.out[i], src, out)
-}
-
-func (w *mapWork[T, R]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
-
-func (w *mapWork[T, R]) results(s span) []byte { return memory(w.out[s.lo:s.hi]) }
-
-// memory is the memory of values.
-func memory[V any](values []V) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(*new(V))))
-}
-
-// eachWork is the work of ForEach.
-type eachWork[T any] struct {
-	items []T
-	fn    func(context.Context, T) error
-}
-
-func (w *eachWork[T]) run(ctx context.Context, s span, at *int, alert *atomic.Uint32) error {
-	return eachItem(ctx, w.items, w.fn, s, at, alert)
-}
-
-// eachItem is the loop of ForEach; see work.run.
-func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s span, at *int, alert *atomic.Uint32) error {
-	items = items[:s.hi]
-	for i := s.lo; i < len(items); i++ {
-		*at = i
-		if err := fn(ctx, items[i]); err != nil {
-			return err
-		}
-		if alert.Load() != 0 {
-			*at = i + 1
-			return nil
-		}
-	}
-	*at = s.hi
-	return nil
-}
-
-func (w *eachWork[T]) encode(dst []byte, i int, in *codec.Plan, limit int) ([]byte, error) {
-	return in.Append(dst, unsafe.Pointer(&w.items[i]), limit)
-}
-
-func (w *eachWork[T]) decode(src []byte, _ int, out *codec.Plan) error {
-	return decodeInto(new(struct{}), src, out)
-}
-
-func (w *eachWork[T]) memory(s span) []byte { return memory(w.items[s.lo:s.hi]) }
-
-func (w *eachWork[T]) results(span) []byte { return nil } // they have no size
-
-// decodeInto decodes src into *v, or leaves *v zero.
-func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {
-	err := ErrGoexit // unless Decode returns
-	defer func() {
-		if err != nil {
-			*v = *new(V)
-		}
-	}()
-	err = plan.Decode(src, unsafe.Pointer(v))
-	return err
-}
-
-// limited is fn with a limit of d for each call; 0 is none. A call that returns
-// later than that has failed, whatever it returns: so the outcome is the same
-// where such a call can be killed and where it cannot.
+// limited is fn with a limit of d for each call; 0 is none. A call that returns later
+// has failed, whatever it returns, so that the outcome is the same whether such a call can
+// be killed or not.
 func limited[T, R any](fn func(context.Context, T) (R, error), d time.Duration) func(context.Context, T) (R, error) {
 	if d == 0 {
 		return fn

@@ -1,468 +1,246 @@
 package parallel
 
-// The parent's side of the process place. The worker's side is in worker.go; what
-// they say to each other is in internal/wire.
-//
-//	        parent process                         worker process (this executable again)
-//	┌────────────────────────────────┐          ┌─────────────────────────────────────┐
-//	│ call      the book (pool.go)   │          │ Init: takes over the descriptors    │
-//	│   │ claim            ▲ settle  │ requests │                                     │
-//	│ session ── Call, Items, Stop ──┼─────────►│ listen ──► queue ─► execute ─► fn   │
-//	│   ▲    items of many bytes ────┼─► page ──┼──────────────►          │           │
-//	│   │                  │         │          │                         ▼           │
-//	│ handle  ◄────────────┼─────────┼──────────┤◄── outbox ◄─── tray (in the page)   │
-//	│   │ reads, buries    ▼         │  results │                                     │
-//	│   └─ results of many bytes, ───┼─► page   │                                     │
-//	│      what a dead worker left   │          │                                     │
-//	│ ProcessPool: idle handles      │   leash  │                                     │
-//	│ dispatch: monitor of one call ─┼──────────┤ end of file: kill the whole group   │
-//	└────────────────────────────────┘          └─────────────────────────────────────┘
-//
-// A call (dispatch.go) uses up to Size workers. For each it holds a session
-// (session.go), which sends batches of items and takes in the results (outcomes.go).
-// A handle (handle.go) is one worker process, from its start to its burial; between
-// sessions it lies idle in the pool. Who reads what a worker says is in reader.go. Locks are taken in the order dispatch.mu,
-// session.mu, call.mu, pool.mu, handle.mu; under none of them does code of the
-// user's run, or anything that waits for a worker. A Goexit in such code ends
-// the goroutine that it meets; what that one did goes on in another (persist).
-
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"maps"
-	"os"
+	"reflect"
 	"runtime"
-	"slices"
 	"sync"
-	"sync/atomic"
-	"time"
+	"unsafe"
+
+	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/proc"
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/supervisor"
+	"example.com/parallel/internal/worker"
 )
 
-// ProcessPool keeps worker processes for the calls that name it with [On], so
-// that only the first pays for their start. The zero value is ready to use, and
-// starts workers as calls need them. A ProcessPool is safe for concurrent use;
-// calls that run at once share its workers. Set the fields before first use, and
-// do not copy a pool after it. Each worker handles one item at a time.
-type ProcessPool struct {
-	// Size is the most worker processes at once; 0 means GOMAXPROCS.
-	Size int
+// inherited is what this process was given as a worker; nil if it is none. It is taken over
+// as early as possible, so that a process that another package starts in its initialization
+// inherits neither the files nor the mark.
+var inherited = proc.Inherit()
 
-	// MaxItems is the number of items after which a worker is replaced by a
-	// fresh one; 0 means no limit. It helps against leaks in C libraries.
-	MaxItems int
-
-	// MaxMemoryBytes limits a worker's resident memory; 0 means no limit. A
-	// worker over the limit is replaced between items; an item that takes its
-	// worker over it fails with a *CrashError that wraps ErrMemoryLimit. The
-	// size is sampled every 10 ms, so a fast item can overshoot. Workers are
-	// given a GOMEMLIMIT of nine tenths of it. On systems other than Linux,
-	// calls fail with errors.ErrUnsupported if it is set.
-	MaxMemoryBytes int64
-
-	// MaxMessageBytes limits one encoded item, result or shared value; 0 means
-	// 1 GiB. What is larger is that item's error.
-	MaxMessageBytes int64
-
-	// IdleTimeout is how long a worker may lie idle before it ends; 0 means 1
-	// minute, a negative value never.
-	IdleTimeout time.Duration
-
-	// StartTimeout limits the time from starting a worker to its being ready,
-	// which all package initialization counts into; 0 means 10 seconds. A
-	// worker that has been given an item and lets as much time pass without
-	// beginning with it is replaced.
-	StartTimeout time.Duration
-
-	// KillDelay is how long an item whose context has ended may take to
-	// return before its worker is killed; 0 means 1 second.
-	KillDelay time.Duration
-
-	// Env is appended to this process's environment to make that of a worker;
-	// of two values for a name the later counts. Workers are given a
-	// GOMAXPROCS of their share of this process's.
-	Env []string
-
-	// Dir is the workers' working directory; empty means this process's.
-	Dir string
-
-	// Stdout and Stderr receive what workers print, in whole lines, never two
-	// writes at once; nil means os.Stdout and os.Stderr. Output may arrive a
-	// moment after the call that caused it has returned; when Close returns,
-	// all has arrived. A writer that blocks holds the workers up.
-	Stdout, Stderr io.Writer
-
-	// Logger is told of starts, deaths and replacements of workers; nil means
-	// silent.
-	Logger *slog.Logger
-
-	once sync.Once
-	core *poolCore
+// Init makes worker processes possible. It must be the first statement of main,
+// and of TestMain in tests that use processes. In a worker process, which is this
+// program started again, Init runs what the parent sends and does not return;
+// otherwise it returns at once. What the program does before Init, in package
+// initialization, every worker does too.
+func Init() {
+	initialized.Store(true)
+	if inherited != nil {
+		serveParent(inherited)
+	}
 }
 
-// Close waits for the calls in flight, ends all workers, and returns when none
-// is left. Later calls fail with [ErrPoolClosed]. It can be called more than
-// once, and always returns nil. Calling it from a callback of a call that the
-// pool serves waits for ever.
-func (p *ProcessPool) Close() error {
-	p.get().close()
+// serveParent is the life of a worker process.
+func serveParent(in *proc.Inherited) {
+	link := worker.Link{Requests: in.Requests, Results: in.Results, Parent: in.Parent, Die: proc.DieWithGroup}
+	if in.Shared != nil {
+		if m, err := shm.Map(in.Shared); err == nil { // else there were not the addresses for it
+			link.Shared = m
+		}
+	}
+	worker.Serve(link, worker.Config{
+		Function: registered, Table: table, Errors: makeErrors,
+		Shared: func(ctx context.Context, typ string, data []byte) context.Context {
+			var v sharedValue = &sharedBytes{typ: typ, data: data}
+			return context.WithValue(ctx, shareKey{}, v)
+		},
+	})
+}
+
+// Register allows fn to run in worker processes. Call it before [Init] in every
+// process of the program, best in an init function beside fn. fn must be a
+// top-level function, an instance of a generic one, or a function literal that
+// captures nothing. It is found by its identity, not by its name. Registering a
+// function again does nothing.
+//
+// Register panics if fn is nil or a method value, or if values of type T or R
+// cannot be sent faithfully. The message names the path to what cannot be sent,
+// such as main.Job.Parts[].conn. The package comment says what can.
+func Register[T, R any](fn func(context.Context, T) (R, error)) {
+	if fn == nil {
+		panic("parallel: Register: fn is nil")
+	}
+	register("Register", identify("Register", fn), fn, reflect.TypeFor[T](), reflect.TypeFor[R](),
+		func(f *function) { bind(f, fn) })
+}
+
+// RegisterEach is [Register] for the functions that [ForEach] takes.
+func RegisterEach[T any](fn func(context.Context, T) error) {
+	if fn == nil {
+		panic("parallel: RegisterEach: fn is nil")
+	}
+	register("RegisterEach", identify("RegisterEach", fn), fn, reflect.TypeFor[T](), reflect.TypeFor[struct{}](),
+		func(f *function) { bind(f, withoutResult(fn)) })
+}
+
+// RegisterType names the concrete types that are sent in values of interface type,
+// and the error types that errors.As finds after they have crossed the process
+// boundary. It registers the dynamic types of values: RegisterType(Circle{}) and
+// RegisterType(&Circle{}) are different. Basic types, slices of them and the
+// common errors of the standard library need no registration. Call it before
+// [Init], as [Register]. It panics if a type cannot be sent.
+func RegisterType(values ...any) {
+	freezeTable()
+	for _, v := range values {
+		if v == nil {
+			panic("parallel: RegisterType: a nil value has no type")
+		}
+		if err := types.Register(reflect.TypeOf(v)); err != nil {
+			panic(fmt.Sprintf("parallel: RegisterType(%T): %v", v, err))
+		}
+	}
+}
+
+// RegisterError names sentinel errors that errors.Is finds after they have crossed
+// the process boundary, alone or wrapped in an error that fn returned. Those of
+// this package, context, io, io/fs, os and errors need no registration. Call it
+// before [Init], as [Register]. It panics if an error is nil or not comparable.
+func RegisterError(errs ...error) {
+	freezeTable()
+	for _, err := range errs {
+		if e := types.RegisterError(err); e != nil {
+			panic(fmt.Sprintf("parallel: RegisterError(%v): %v", err, e))
+		}
+	}
+}
+
+// refusal says why a call would not start anything, as far as that is known beforehand.
+func (s *settings) refusal(id identity) error {
+	if !s.inProcesses() {
+		return nil
+	}
+	if _, err := lookup(id); err != nil {
+		return err
+	}
+	if s.pool != nil && s.pool.get().Closed() {
+		return explain(ErrPoolClosed, "%s", id.caller)
+	}
 	return nil
 }
 
-// Stats returns the pool's counters.
-func (p *ProcessPool) Stats() PoolStats { return p.get().snapshot() }
-
-// PoolStats describes a [ProcessPool] at one moment. The counters start at zero
-// with the pool and only grow.
-type PoolStats struct {
-	Workers  int           // worker processes now, those starting included
-	Busy     int           // of these, how many serve a call
-	Started  int64         // workers started
-	Died     int64         // workers that crashed, or were killed because of a limit
-	Items    int64         // items that ran to an end, well or not
-	Failed   int64         // of these, how many failed
-	Retried  int64         // items run again because of Retry
-	BytesIn  int64         // encoded results received
-	BytesOut int64         // encoded items sent
-	BusyTime time.Duration // time that workers spent on items, all together
+// runProcesses runs a call in worker processes, and returns when all of its items are
+// settled and, unless the pool is the user's, the processes have gone.
+func (s *settings) runProcesses(c *schedule.Call, id identity, j job) error {
+	f, err := lookup(id)
+	if err != nil {
+		return err
+	}
+	p := s.pool
+	if p == nil {
+		p = &ProcessPool{Size: s.processes}
+		defer p.Close()
+	}
+	pool := p.get()
+	if p.MaxMemoryBytes > 0 && runtime.GOOS != "linux" {
+		return fmt.Errorf("parallel: ProcessPool.MaxMemoryBytes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+	}
+	j.bind(f.in, f.out)
+	call := supervisor.Call{
+		Function: supervisor.Function{
+			ID: f.id, ItemSize: f.in.FixedSize(), ResultSize: f.out.FixedSize(),
+			Pure: f.in.Pure() && f.out.Pure(), Cost: &f.cost,
+		},
+		Job: j, Timeout: s.timeout, Retries: s.retries, OnStart: s.onStart,
+	}
+	if v, ok := c.Context().Value(shareKey{}).(sharedValue); ok {
+		call.ShareType, call.Share, err = v.encode(pool.MaxMessage())
+		if err != nil && s.shared != nil {
+			return err // what came along with the context may stay behind
+		}
+		call.Shared = err == nil
+	}
+	if err := pool.Run(c, call); err != nil { // it is closed
+		return explain(ErrPoolClosed, "%s", id.caller)
+	}
+	return nil
 }
 
-// get returns the pool's inner part, made on first use.
-func (p *ProcessPool) get() *poolCore {
-	p.check()
-	p.once.Do(func() { p.core = newPoolCore(p) })
-	return p.core
+// Share gives every call of fn the value v, which fn reads with [Shared]. In a
+// worker process it takes the place of a captured variable: v is encoded once,
+// sent once to each worker, and decoded there when it is first read. Treat v as
+// read-only: on goroutines all calls of fn see the same value.
+func Share[S any](v S) Option {
+	return option(func(s *settings) { s.shared = &shareBox[S]{value: v} })
 }
 
-// size is the most workers at once.
-func (p *ProcessPool) size() int { return p.get().config.Size }
-
-// poolConfig is a pool's fields with the defaults filled in.
-type poolConfig struct {
-	Size, MaxItems                       int
-	MaxMemoryBytes, MaxMessageBytes      int64
-	IdleTimeout, StartTimeout, KillDelay time.Duration
-	Env                                  []string
-	Dir                                  string
-	stdout, stderr                       func() io.Writer
-	logger                               *slog.Logger
-	silent                               bool // there was none
+// Shared returns the value that [Share] gave to the call, from the context that fn
+// was given. S must be the type that Share had. Shared returns false if there is
+// no value, or one of another type.
+//
+// A context that is passed on to another call carries the value, so a call inside
+// fn sees it too, unless it has a Share of its own.
+func Shared[S any](ctx context.Context) (S, bool) {
+	switch box := ctx.Value(shareKey{}).(type) {
+	case *shareBox[S]:
+		return box.value, true
+	case *sharedBytes:
+		return decodeShared[S](box)
+	}
+	var zero S
+	return zero, false
 }
 
-// poolCore is the part of a pool that lives apart from its fields.
-type poolCore struct {
-	config   poolConfig
-	outputMu sync.Mutex     // held while writing workers' output
-	calls    sync.WaitGroup // calls in flight
-	burials  sync.WaitGroup // workers that are not gone yet
+type shareKey struct{}
+
+// sharedValue is a shared value in either of its forms.
+type sharedValue interface {
+	// encode returns the value's type, by name and shape, and its bytes.
+	encode(limit int) (typ string, data []byte, err error)
+}
+
+// shareBox is the value where Share was called.
+type shareBox[S any] struct{ value S }
+
+func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
+	typ := reflect.TypeFor[S]()
+	plan, err := types.Plan(typ)
+	if err != nil {
+		return "", nil, fmt.Errorf("parallel: Share: a %v cannot be sent to a worker process: %w", typ, err)
+	}
+	data, err := plan.Append(nil, unsafe.Pointer(&b.value), limit)
+	if err != nil {
+		return "", nil, explain(encodeError("shared value", err), "Share")
+	}
+	return shareType(typ, plan), data, nil
+}
+
+// sharedBytes is the value in a worker process. It stays encoded until fn asks
+// for it, since only fn knows the type; then it is decoded once.
+type sharedBytes struct {
+	typ  string
+	data []byte
 
 	mu      sync.Mutex
-	closed  bool                 // no call is admitted any more
-	ended   bool                 // the last call has left: no worker is needed any more
-	workers int                  // alive or starting
-	idle    []*handle            // newest last
-	adopted map[*handle]struct{} // starting, for whichever call comes
-	waiting []chan *handle       // calls that wait for a worker, first come first; see acquire
-	active  map[*dispatch]struct{}
-	timer   *time.Timer // ends idle workers; nil until the first one idles
-	pulse   pulse
-
-	busy,
-	started, died, items, failed, retried, bytesIn, bytesOut, busyTime atomic.Int64
+	decoded any // a *S; guarded by mu
 }
 
-// check panics if a field has a value that it cannot have.
-func (p *ProcessPool) check() {
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
-		{"Size", int64(p.Size)}, {"MaxItems", int64(p.MaxItems)}, {"MaxMemoryBytes", p.MaxMemoryBytes},
-		{"MaxMessageBytes", p.MaxMessageBytes}, {"StartTimeout", int64(p.StartTimeout)}, {"KillDelay", int64(p.KillDelay)},
-	} {
-		if f.value < 0 {
-			panic(fmt.Sprintf("parallel: ProcessPool.%s is %d: it must not be negative", f.name, f.value))
-		}
+func (b *sharedBytes) encode(int) (string, []byte, error) { return b.typ, b.data, nil }
+
+func decodeShared[S any](b *sharedBytes) (S, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if v, ok := b.decoded.(*S); ok {
+		return *v, true
 	}
+	var v S
+	typ := reflect.TypeFor[S]()
+	plan, err := types.Plan(typ)
+	if err != nil || shareType(typ, plan) != b.typ {
+		return v, false
+	}
+	if err := plan.Decode(b.data, unsafe.Pointer(&v)); err != nil {
+		// The parent encoded it by the same plan, so this is a bug or a broken
+		// link, and fn must not go on as if nothing had been shared.
+		panic(fmt.Sprintf("parallel: Shared: cannot decode a %v: %v", typ, err))
+	}
+	b.decoded = &v
+	return v, true
 }
 
-func newPoolCore(p *ProcessPool) *poolCore {
-	c := poolConfig{
-		Size: p.Size, MaxItems: p.MaxItems,
-		MaxMemoryBytes: p.MaxMemoryBytes, MaxMessageBytes: p.MaxMessageBytes,
-		IdleTimeout: p.IdleTimeout, StartTimeout: p.StartTimeout, KillDelay: p.KillDelay,
-		Env: p.Env, Dir: p.Dir, logger: p.Logger,
-		stdout: func() io.Writer { return os.Stdout },
-		stderr: func() io.Writer { return os.Stderr },
-	}
-	orDefault(&c.Size, runtime.GOMAXPROCS(0))
-	orDefault(&c.MaxMessageBytes, 1<<30)
-	orDefault(&c.IdleTimeout, time.Minute)
-	orDefault(&c.StartTimeout, 10*time.Second)
-	orDefault(&c.KillDelay, time.Second)
-	c.MaxMessageBytes = min(c.MaxMessageBytes, maxFrame-frameSlack)
-	if p.Stdout != nil {
-		c.stdout = func() io.Writer { return p.Stdout }
-	}
-	if p.Stderr != nil {
-		c.stderr = func() io.Writer { return p.Stderr }
-	}
-	if c.silent = c.logger == nil; c.silent {
-		c.logger = slog.New(slog.DiscardHandler)
-	}
-	return &poolCore{config: c, active: make(map[*dispatch]struct{}), adopted: make(map[*handle]struct{}),
-		pulse: pulse{owed: make(map[*handle]struct{})}}
-}
-
-func orDefault[V comparable](v *V, value V) {
-	var zero V
-	if *v == zero {
-		*v = value
-	}
-}
-
-// enter admits a call. Each that was admitted must leave.
-func (p *poolCore) enter(d *dispatch) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return ErrPoolClosed
-	}
-	p.calls.Add(1)
-	p.active[d] = struct{}{}
-	p.awaitBeat()
-	return nil
-}
-
-func (p *poolCore) isClosed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.closed
-}
-
-func (p *poolCore) leave(d *dispatch) {
-	p.mu.Lock()
-	delete(p.active, d)
-	for _, h := range d.told {
-		p.pulse.owed[h] = struct{}{}
-	}
-	p.awaitBeat()
-	p.mu.Unlock()
-	p.calls.Done()
-}
-
-// acquire returns a worker for d: an idle one, else a new one, else the next
-// that another call releases. It returns nil if d's context ends, or d has no
-// more use for one, while waiting.
-func (p *poolCore) acquire(ctx context.Context, d *dispatch) (*handle, error) {
-	for {
-		p.mu.Lock()
-		if n := len(p.idle); n > 0 {
-			h := p.idle[n-1]
-			p.idle = p.idle[:n-1]
-			p.mu.Unlock()
-			if h.alive() {
-				return h, nil
-			}
-			continue // it died while idle; its burial makes room
-		}
-		if p.workers < p.config.Size {
-			p.workers++
-			p.mu.Unlock()
-			return p.start(ctx, d.quit)
-		}
-		offer := make(chan *handle, 1)
-		p.waiting = append(p.waiting, offer)
-		p.mu.Unlock()
-		p.askToYield()
-		select {
-		case h := <-offer:
-			if h != nil {
-				return h, nil
-			}
-			// There is room for a new one.
-		case <-ctx.Done():
-			p.withdraw(offer)
-			return nil, nil
-		case <-d.quit:
-			p.withdraw(offer)
-			return nil, nil
-		}
-	}
-}
-
-// askToYield has the calls that hold workers without work for them look up.
-func (p *poolCore) askToYield() {
-	p.mu.Lock()
-	active := slices.Collect(maps.Keys(p.active))
-	p.mu.Unlock()
-	for _, d := range active {
-		d.wake() // takes the book's lock, which must not be taken under ours
-	}
-}
-
-// wanted reports whether another call waits for a worker.
-func (p *poolCore) wanted() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.waiting) > 0
-}
-
-// withdraw takes back a wait. An offer that was made meanwhile goes on.
-func (p *poolCore) withdraw(offer chan *handle) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, o := range p.waiting {
-		if o == offer {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			return
-		}
-	}
-	if h := <-offer; h == nil || h.alive() {
-		p.offer(h)
-	}
-}
-
-// offer gives h to whoever has waited longest, or lets it idle. A nil h stands
-// for room for a new worker. mu is held.
-func (p *poolCore) offer(h *handle) {
-	if len(p.waiting) > 0 {
-		p.waiting[0] <- h // has room for one
-		p.waiting = p.waiting[1:]
-		return
-	}
-	if h == nil {
-		return
-	}
-	h.idleSince = time.Now()
-	p.idle = append(p.idle, h)
-	p.armIdleTimer()
-}
-
-// release takes back a worker that acquire returned.
-func (p *poolCore) release(h *handle) {
-	if reason := p.retireReason(h); reason != "" {
-		h.retire()
-		p.config.logger.Debug("parallel: worker replaced", "pid", h.pid, "reason", reason, "items", h.items)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case !h.alive(): // its burial makes room
-	case p.ended:
-		h.retire()
-	default:
-		p.offer(h)
-	}
-}
-
-// adopt takes charge of a worker that is starting, until disown.
-func (p *poolCore) adopt(h *handle) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.adopted[h] = struct{}{}
-}
-
-func (p *poolCore) disown(h *handle) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.adopted, h)
-}
-
-// retireReason says why h should not serve again, or nothing.
-func (p *poolCore) retireReason(h *handle) string {
-	if p.config.MaxItems > 0 && h.items >= p.config.MaxItems {
-		return "MaxItems"
-	}
-	if p.outgrown(h) {
-		return "MaxMemoryBytes"
-	}
-	return ""
-}
-
-// outgrown reports whether h has reached the memory limit. A worker that has run
-// nothing has not: replacing it would bring nothing better.
-func (p *poolCore) outgrown(h *handle) bool {
-	if p.config.MaxMemoryBytes == 0 || h.items == 0 {
-		return false
-	}
-	size, err := resident(h.pid)
-	return err == nil && size >= p.config.MaxMemoryBytes
-}
-
-// buried makes room for another worker after h has gone, or could not be started
-// and is nil.
-func (p *poolCore) buried(h *handle) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = slices.DeleteFunc(p.idle, func(other *handle) bool { return other == h })
-	p.workers--
-	p.offer(nil)
-}
-
-// armIdleTimer sees to it that idle workers end in time. mu is held.
-func (p *poolCore) armIdleTimer() {
-	if p.config.IdleTimeout < 0 || p.closed || len(p.idle) == 0 {
-		return
-	}
-	wait := max(0, time.Until(p.idle[0].idleSince.Add(p.config.IdleTimeout)))
-	if p.timer == nil {
-		p.timer = time.AfterFunc(wait, p.endIdle)
-	} else {
-		p.timer.Reset(wait)
-	}
-}
-
-// endIdle ends the workers that have been idle for too long.
-func (p *poolCore) endIdle() {
-	p.mu.Lock()
-	var late []*handle
-	for len(p.idle) > 0 && time.Since(p.idle[0].idleSince) >= p.config.IdleTimeout {
-		late = append(late, p.idle[0])
-		p.idle[0].retire()
-		p.idle = p.idle[1:]
-	}
-	p.armIdleTimer()
-	p.mu.Unlock()
-	for _, h := range late {
-		p.config.logger.Debug("parallel: worker ended", "pid", h.pid, "reason", "IdleTimeout")
-	}
-}
-
-// close waits for the calls in flight and ends all workers.
-func (p *poolCore) close() {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	p.calls.Wait()
-	p.mu.Lock()
-	p.ended = true
-	for _, h := range p.idle {
-		h.retire()
-	}
-	p.idle = nil
-	for h := range p.adopted {
-		h.retire()
-	}
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-	p.mu.Unlock()
-	p.stopBeating()
-	p.burials.Wait()
-}
-
-func (p *poolCore) snapshot() PoolStats {
-	p.mu.Lock()
-	workers := p.workers
-	p.mu.Unlock()
-	return PoolStats{
-		Workers: workers, Busy: min(workers, int(p.busy.Load())),
-		Started: p.started.Load(), Died: p.died.Load(),
-		Items: p.items.Load(), Failed: p.failed.Load(), Retried: p.retried.Load(),
-		BytesIn: p.bytesIn.Load(), BytesOut: p.bytesOut.Load(),
-		BusyTime: time.Duration(p.busyTime.Load()),
-	}
+func shareType(typ reflect.Type, plan *codec.Plan) string {
+	return typ.PkgPath() + " " + typ.String() + " " + plan.Shape()
 }

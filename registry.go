@@ -2,7 +2,6 @@ package parallel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"reflect"
@@ -11,44 +10,27 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/worker"
 )
 
-// function is one registered function: all that either side of a process
-// boundary needs to know of it.
+// What Register keeps: how a call finds its function, and how a worker process runs it.
+
+// function is one registered function: all that either side of a process boundary needs to
+// know of it.
 type function struct {
-	value any // the function itself, which keeps the pointer it is found by its own
+	value any // the function itself, which keeps the pointer that it is found by its own
 	name  string
 	id    int  // its place in the registry
 	late  bool // registered after Init, so that no worker process knows it
 	in    *codec.Plan
 	out   *codec.Plan
-	cost  atomic.Int64 // what an item took lately, by a worker's clock, ×costScale; 0: not known
+	cost  cost.Estimate // of an item, by a worker's clock
 
-	// invoke runs the function in a worker on an encoded item and appends the
-	// encoded result to dst.
-	invoke invoker
-
-	// runPart does the same to many items. See part.go.
-	runPart partRunner
-}
-
-// learn takes in that n items took so long.
-func (f *function) learn(n int, took time.Duration) {
-	fresh := max(1, int64(took)*costScale/int64(n))
-	if known := f.cost.Load(); known > 0 {
-		fresh = (known + fresh) / 2
-	}
-	f.cost.Store(fresh)
-}
-
-// invocation is what invoke needs to know of the call.
-type invocation struct {
-	timeout  time.Duration
-	maxBytes int
+	runs worker.Function // in a worker process
 }
 
 // registry holds the functions, in the order of registration, which is the same
@@ -65,73 +47,13 @@ var types codec.Types
 // initialized is set by Init.
 var initialized atomic.Bool
 
-// Register allows fn to run in worker processes. Call it where every process of
-// the program passes before [Init], best in an init function of the file that
-// fn is in. fn must be a top-level function, an instance of a generic one, or a
-// function literal that captures nothing: it is found by its identity, never by
-// its name. Registering a function again does nothing.
-//
-// Register panics if fn is nil or a method value, or if a T or R cannot cross
-// the process boundary faithfully; the message names the path to what cannot,
-// such as main.Job.Parts[].conn. See the package comment for what can.
-func Register[T, R any](fn func(context.Context, T) (R, error)) {
-	if fn == nil {
-		panic("parallel: Register: fn is nil")
-	}
-	register("Register", identify("Register", fn), fn, reflect.TypeFor[T](), reflect.TypeFor[R](),
-		func(f *function) { bind(f, fn) })
-}
-
-// RegisterEach is [Register] for the functions that [ForEach] takes.
-func RegisterEach[T any](fn func(context.Context, T) error) {
-	if fn == nil {
-		panic("parallel: RegisterEach: fn is nil")
-	}
-	register("RegisterEach", identify("RegisterEach", fn), fn, reflect.TypeFor[T](), reflect.TypeFor[struct{}](),
-		func(f *function) { bind(f, withoutResult(fn)) })
-}
-
-// RegisterType names the concrete types that travel in values of interface
-// type, and the error types that keep their identity across the process
-// boundary, so that errors.As finds them. The dynamic types of values count:
-// RegisterType(Circle{}) and RegisterType(&Circle{}) are different. The basic
-// types, slices of them and the common errors of the standard library need no
-// registration. Call it before [Init], as [Register]. It panics if a type
-// cannot cross.
-func RegisterType(values ...any) {
-	freezeTable()
-	for _, v := range values {
-		if v == nil {
-			panic("parallel: RegisterType: a nil value has no type")
-		}
-		if err := types.Register(reflect.TypeOf(v)); err != nil {
-			panic(fmt.Sprintf("parallel: RegisterType(%T): %v", v, err))
-		}
-	}
-}
-
-// RegisterError names sentinel errors that keep their identity across the
-// process boundary, so that errors.Is finds them, alone or wrapped in an error
-// that fn returns. Those of this package, context, io, io/fs, os and errors
-// need no registration. Call it before [Init], as [Register]. It panics if an
-// error is nil or not comparable.
-func RegisterError(errs ...error) {
-	freezeTable()
-	for _, err := range errs {
-		if e := types.RegisterError(err); e != nil {
-			panic(fmt.Sprintf("parallel: RegisterError(%v): %v", err, e))
-		}
-	}
-}
-
-type invoker func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error)
-
 // bind makes f run fn.
 func bind[T, R any](f *function, fn func(context.Context, T) (R, error)) {
-	f.invoke = func(ctx context.Context, dst, item []byte, c invocation) ([]byte, error) {
-		return invoke(ctx, fn, dst, item, c, f.in, f.out)
+	f.runs = worker.Function{
+		Run:        func(ctx context.Context, p *worker.Part) error { return runPart(ctx, fn, p, f.in, f.out) },
+		ResultSize: f.out.FixedSize(),
+		Cost:       &f.cost,
 	}
-	f.runPart = func(ctx context.Context, p *part) error { return runPart(ctx, fn, p, f.in, f.out) }
 }
 
 func register(caller string, id identity, fn any, in, out reflect.Type, bind func(f *function)) {
@@ -162,36 +84,6 @@ func register(caller string, id identity, fn any, in, out reflect.Type, bind fun
 	f.id = len(registry.all)
 	registry.byPtr[id.fn] = f
 	registry.all = append(registry.all, f)
-}
-
-// invoke decodes an item, calls fn with it and encodes the result.
-func invoke[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), dst, src []byte, c invocation, in, out *codec.Plan) ([]byte, error) {
-	var item T
-	if err := in.Decode(src, unsafe.Pointer(&item)); err != nil {
-		return dst, decodeItemError(err)
-	}
-	r, err := limited(fn, c.timeout)(ctx, item)
-	if err != nil {
-		return dst, err
-	}
-	dst, err = out.Append(dst, unsafe.Pointer(&r), c.maxBytes)
-	if err != nil {
-		return dst, encodeError("result", err)
-	}
-	return dst, nil
-}
-
-func decodeItemError(err error) error {
-	return fmt.Errorf("parallel: cannot decode the item in the worker process: %w", err)
-}
-
-// encodeError is err, from encoding what, in words that say what to do.
-func encodeError(what string, err error) error {
-	var size *codec.SizeError
-	if errors.As(err, &size) {
-		return fmt.Errorf("parallel: the encoded %s is larger than MaxMessageBytes (%d bytes)", what, size.Limit)
-	}
-	return fmt.Errorf("parallel: cannot encode the %s: %w", what, err)
 }
 
 // lookup finds the function of a call, or says why it cannot run in a worker
@@ -294,4 +186,14 @@ func shapeHash(shapes ...string) uint64 {
 		h.Write([]byte{0})
 	}
 	return h.Sum64()
+}
+
+// registered returns what runs the function with number n.
+func registered(n int) (*worker.Function, error) {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	if n >= len(registry.all) {
+		return nil, fmt.Errorf("unknown function %d", n)
+	}
+	return &registry.all[n].runs, nil
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"example.com/parallel/internal/testkit"
 )
 
 // collect ranges over seq to its end.
@@ -27,7 +29,7 @@ func collect[R any](seq iter.Seq2[R, error]) (out []R, errs []error) {
 func TestMapSeqYieldsAllInOrder(t *testing.T) {
 	everywhere(t, 3, func(t *testing.T, where Option) {
 		for _, n := range []int{0, 1, 100, 20_000} {
-			out, errs := collect(MapSeq(t.Context(), slices.Values(count(n)), double, where))
+			out, errs := collect(MapSeq(t.Context(), slices.Values(testkit.Count(n)), testkit.Double, where))
 			if len(errs) > 0 {
 				t.Fatal(errs)
 			}
@@ -45,7 +47,7 @@ func TestMapSeqYieldsAllInOrder(t *testing.T) {
 
 func TestMapSeqUnordered(t *testing.T) {
 	everywhere(t, 3, func(t *testing.T, where Option) {
-		out, errs := collect(MapSeq(t.Context(), slices.Values(count(5000)), double, where, Unordered()))
+		out, errs := collect(MapSeq(t.Context(), slices.Values(testkit.Count(5000)), testkit.Double, where, Unordered()))
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}
@@ -67,15 +69,15 @@ func TestMapSeqUnorderedOvertakes(t *testing.T) {
 	everywhere(t, 2, func(t *testing.T, where Option) {
 		dir := t.TempDir()
 		second := filepath.Join(dir, "second")
-		items := []step{{Wait: second}, {Wait: dir}}
+		items := []testkit.Step{{Wait: second}, {Wait: dir}}
 		var got []string
-		for r, err := range MapSeq(t.Context(), slices.Values(items), gate, where, Unordered()) {
+		for r, err := range MapSeq(t.Context(), slices.Values(items), testkit.Gate, where, Unordered()) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, r)
 			if r == dir {
-				_ = touch(t.Context(), second)
+				_ = testkit.Touch(t.Context(), second)
 			}
 		}
 		if !slices.Equal(got, []string{dir, second}) {
@@ -88,16 +90,16 @@ func TestMapSeqFailure(t *testing.T) {
 	for _, opts := range [][]Option{nil, {Unordered()}} {
 		t.Run(fmt.Sprint("options=", len(opts)), func(t *testing.T) {
 			everywhere(t, 3, func(t *testing.T, where Option) {
-				out, errs := collect(MapSeq(t.Context(), slices.Values(count(1000)), failAt, append(opts, where)...))
+				out, errs := collect(MapSeq(t.Context(), slices.Values(testkit.Count(1000)), failAt, append(opts, where)...))
 				slices.Sort(out)
 				var item *ItemError
 				if len(errs) != 1 || !errors.As(errs[0], &item) || item.Index != 100 {
 					t.Fatalf("errors %v, want that of item 100", errs)
 				}
-				if len(opts) == 0 && !slices.Equal(out, count(100)) {
+				if len(opts) == 0 && !slices.Equal(out, testkit.Count(100)) {
 					t.Errorf("%d results before the failure, want 100", len(out))
 				}
-				if !slices.Equal(out[:min(len(out), 100)], count(100)) {
+				if !slices.Equal(out[:min(len(out), 100)], testkit.Count(100)) {
 					t.Errorf("results %v lack some from before the failure", out)
 				}
 			})
@@ -108,7 +110,7 @@ func TestMapSeqFailure(t *testing.T) {
 func TestMapSeqKeepGoing(t *testing.T) {
 	everywhere(t, 3, func(t *testing.T, where Option) {
 		i := 0
-		for r, err := range MapSeq(t.Context(), slices.Values(count(1000)), failAt, where, KeepGoing()) {
+		for r, err := range MapSeq(t.Context(), slices.Values(testkit.Count(1000)), failAt, where, KeepGoing()) {
 			var item *ItemError
 			if failed := i%200 == 100; failed != (err != nil) || !failed && r != i {
 				t.Fatalf("pair %d is %d, %v", i, r, err)
@@ -138,16 +140,16 @@ func TestMapSeqReadsAheadWithinBounds(t *testing.T) {
 			}
 		}
 		taken := int64(0)
-		for range MapSeq(t.Context(), input, double, where) {
+		for range MapSeq(t.Context(), input, testkit.Double, where) {
 			taken++
-			if ahead := read.Load() - taken; ahead > aheadFast*workers {
+			if ahead := read.Load() - taken; ahead > 256*workers {
 				t.Fatalf("%d items were read ahead of the %d taken", ahead, taken)
 			}
 			if taken == 20_000 {
 				break
 			}
 		}
-		if n := read.Load(); n > 20_000+aheadFast*workers {
+		if n := read.Load(); n > 20_000+256*workers {
 			t.Errorf("%d items were read when 20000 had been taken", n)
 		}
 	})
@@ -161,26 +163,26 @@ func TestMapSeqReadsLittleAheadOfSlowItems(t *testing.T) {
 		dir := t.TempDir()
 		open := filepath.Join(dir, "open")
 		var read atomic.Int64
-		input := func(yield func(step) bool) {
+		input := func(yield func(testkit.Step) bool) {
 			for range 100 {
-				if read.Add(1); !yield(step{Wait: open}) {
+				if read.Add(1); !yield(testkit.Step{Wait: open}) {
 					return
 				}
 			}
 		}
 		go func() {
-			for read.Load() < aheadSlow*workers {
+			for read.Load() < 16*workers {
 				time.Sleep(time.Millisecond) // allowed: paces the polling
 			}
-			_ = touch(t.Context(), open)
+			_ = testkit.Touch(t.Context(), open)
 		}()
 		first := true
-		for _, err := range MapSeq(t.Context(), input, gate, where) {
+		for _, err := range MapSeq(t.Context(), input, testkit.Gate, where) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := read.Load(); first && n > aheadSlow*workers+1 {
-				t.Errorf("%d items were read before the first result, want %d", n, aheadSlow*workers)
+			if n := read.Load(); first && n > 16*workers+1 {
+				t.Errorf("%d items were read before the first result, want %d", n, 16*workers)
 			}
 			first = false
 			break
@@ -207,7 +209,7 @@ func TestMapSeqYieldsWhileInputBlocks(t *testing.T) {
 			}
 		}
 		n := 0
-		for r, err := range MapSeq(t.Context(), input, double, where) {
+		for r, err := range MapSeq(t.Context(), input, testkit.Double, where) {
 			if err != nil || r != 2*n {
 				t.Fatalf("pair %d is %d, %v", n, r, err)
 			}
@@ -225,12 +227,12 @@ func TestMapSeqYieldsWhileInputBlocks(t *testing.T) {
 func TestMapSeqBreakEndsRunningItems(t *testing.T) {
 	everywhere(t, 3, func(t *testing.T, where Option) {
 		dir := t.TempDir()
-		items := []step{{Wait: dir}, {Make: filepath.Join(dir, "1")}, {Make: filepath.Join(dir, "2")}}
-		for _, err := range MapSeq(t.Context(), slices.Values(items), gate, where) {
+		items := []testkit.Step{{Wait: dir}, {Make: filepath.Join(dir, "1")}, {Make: filepath.Join(dir, "2")}}
+		for _, err := range MapSeq(t.Context(), slices.Values(items), testkit.Gate, where) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, "items 1 and 2 to run", func() bool { return exists(items[1].Make) && exists(items[2].Make) })
+			testkit.WaitFor(t, "items 1 and 2 to run", func() bool { return testkit.Exists(items[1].Make) && testkit.Exists(items[2].Make) })
 			break
 		}
 	})
@@ -247,7 +249,7 @@ func TestMapSeqContextEnds(t *testing.T) {
 		}
 		var last error
 		n := 0
-		for _, err := range MapSeq(ctx, endless, double, where) {
+		for _, err := range MapSeq(ctx, endless, testkit.Double, where) {
 			if last != nil {
 				t.Fatal("a pair after the error")
 			}
@@ -278,7 +280,7 @@ func TestMapSeqPanicOfInputGoesOnInTheLoop(t *testing.T) {
 			}
 			panic("bad input")
 		}
-		for range MapSeq(t.Context(), input, double, where) {
+		for range MapSeq(t.Context(), input, testkit.Double, where) {
 			n++
 		}
 	})
@@ -291,7 +293,7 @@ func TestMapSeqPanicInTheLoopLeavesNothing(t *testing.T) {
 				t.Errorf("recovered %v", v)
 			}
 		}()
-		for range MapSeq(t.Context(), slices.Values(count(1000)), double, where) {
+		for range MapSeq(t.Context(), slices.Values(testkit.Count(1000)), testkit.Double, where) {
 			panic("in the loop")
 		}
 	})
@@ -299,7 +301,7 @@ func TestMapSeqPanicInTheLoopLeavesNothing(t *testing.T) {
 
 func TestMapSeqCanBeRangedOverAgain(t *testing.T) {
 	everywhere(t, 2, func(t *testing.T, where Option) {
-		seq := MapSeq(t.Context(), slices.Values(count(10)), double, where)
+		seq := MapSeq(t.Context(), slices.Values(testkit.Count(10)), testkit.Double, where)
 		first, _ := collect(seq)
 		second, _ := collect(seq)
 		if len(first) != 10 || !slices.Equal(first, second) {
@@ -311,14 +313,34 @@ func TestMapSeqCanBeRangedOverAgain(t *testing.T) {
 func TestMapSeqProgress(t *testing.T) {
 	everywhere(t, 2, func(t *testing.T, where Option) {
 		var seen []int
-		_, errs := collect(MapSeq(t.Context(), slices.Values(count(100)), double, where, OnProgress(func(done, total int) {
+		_, errs := collect(MapSeq(t.Context(), slices.Values(testkit.Count(100)), testkit.Double, where, OnProgress(func(done, total int) {
 			if total != -1 {
 				t.Errorf("total is %d", total)
 			}
 			seen = append(seen, done)
 		})))
-		if len(errs) > 0 || !slices.Equal(seen, count(101)[1:]) {
+		if len(errs) > 0 || !slices.Equal(seen, testkit.Count(101)[1:]) {
 			t.Errorf("%v, progress %v", errs, seen)
 		}
 	})
+}
+
+// TestRefusedMapSeqReadsNothing has an input that would block for ever.
+func TestRefusedMapSeqReadsNothing(t *testing.T) {
+	testkit.CheckLeaks(t)
+	closed := &ProcessPool{}
+	closed.Close()
+	for want, seq := range map[error]func(func(int) bool){
+		ErrNotRegistered: func(yield func(int) bool) { t.Error("the input was read") },
+		ErrPoolClosed:    func(yield func(int) bool) { t.Error("the input was read") },
+	} {
+		fn, where := notRegistered, Processes(1)
+		if want == ErrPoolClosed {
+			fn, where = testkit.Double, On(closed)
+		}
+		_, errs := collect(MapSeq(t.Context(), seq, fn, where))
+		if len(errs) != 1 || !errors.Is(errs[0], want) {
+			t.Errorf("errors %v, want %v", errs, want)
+		}
+	}
 }

@@ -5,21 +5,18 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"example.com/parallel/internal/testkit"
 )
-
-func init() {
-	Register(whoAmI)
-}
-
-// whoAmI reports the process that it runs in.
-func whoAmI(context.Context, struct{}) (int, error) { return os.Getpid(), nil }
 
 func TestSpawn(t *testing.T) {
 	everywhere(t, 1, func(t *testing.T, where Option) {
-		task := Spawn(t.Context(), double, 21, where)
+		task := Spawn(t.Context(), testkit.Double, 21, where)
 		var group sync.WaitGroup
 		for range 4 {
 			group.Go(func() {
@@ -39,13 +36,13 @@ func TestSpawn(t *testing.T) {
 func TestSpawnReturnsAtOnce(t *testing.T) {
 	everywhere(t, 1, func(t *testing.T, where Option) {
 		open := filepath.Join(t.TempDir(), "open")
-		task := Spawn(t.Context(), gate, step{Wait: open}, where)
+		task := Spawn(t.Context(), testkit.Gate, testkit.Step{Wait: open}, where)
 		select {
 		case <-task.Done():
 			t.Error("the task has ended before it could")
 		default:
 		}
-		_ = touch(t.Context(), open)
+		_ = testkit.Touch(t.Context(), open)
 		if _, err := task.Wait(); err != nil {
 			t.Error(err)
 		}
@@ -68,19 +65,19 @@ func TestSpawnErrorIsTheItemsOwn(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err = Spawn(ctx, double, 1, where).Wait(); !errors.Is(err, context.Canceled) {
+		if _, err = Spawn(ctx, testkit.Double, 1, where).Wait(); !errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
 		}
 	})
 }
 
 func TestTaskPID(t *testing.T) {
-	checkLeaks(t)
-	task := Spawn(t.Context(), whoAmI, struct{}{})
+	testkit.CheckLeaks(t)
+	task := Spawn(t.Context(), testkit.PID, 0)
 	if pid, err := task.Wait(); err != nil || pid != os.Getpid() || task.PID() != 0 {
 		t.Errorf("on a goroutine: ran in %d, PID %d, %v", pid, task.PID(), err)
 	}
-	task = Spawn(t.Context(), whoAmI, struct{}{}, Processes(1))
+	task = Spawn(t.Context(), testkit.PID, 0, Processes(1))
 	pid, err := task.Wait()
 	if err != nil || pid == os.Getpid() || task.PID() != pid {
 		t.Errorf("in a process: ran in %d, PID %d, %v", pid, task.PID(), err)
@@ -88,12 +85,12 @@ func TestTaskPID(t *testing.T) {
 }
 
 func TestKillOneTask(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	dir := t.TempDir()
 	runs := filepath.Join(dir, "runs")
-	doomed := Spawn(t.Context(), gate, step{Make: runs, Deaf: true}, Processes(1))
-	other := Spawn(t.Context(), gate, step{Wait: filepath.Join(dir, "open")}, Processes(1))
-	waitFor(t, "the task to run", func() bool { return exists(runs) })
+	doomed := Spawn(t.Context(), testkit.Gate, testkit.Step{Make: runs, Deaf: true}, Processes(1))
+	other := Spawn(t.Context(), testkit.Gate, testkit.Step{Wait: filepath.Join(dir, "open")}, Processes(1))
+	testkit.WaitFor(t, "the task to run", func() bool { return testkit.Exists(runs) })
 	p, err := os.FindProcess(doomed.PID())
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +104,7 @@ func TestKillOneTask(t *testing.T) {
 	if !errors.As(err, &crash) || crash.PID != doomed.PID() || crash.Err != nil || crash.Signal != os.Kill {
 		t.Errorf("error %#v, want a CrashError of the killed process", err)
 	}
-	_ = touch(t.Context(), filepath.Join(dir, "open"))
+	_ = testkit.Touch(t.Context(), filepath.Join(dir, "open"))
 	if _, err := other.Wait(); err != nil {
 		t.Errorf("the other task failed too: %v", err)
 	}
@@ -121,3 +118,32 @@ func TestSpawnItemTimeout(t *testing.T) {
 		}
 	})
 }
+
+// TestGoexitOfATrustedFunctionInSpawn has a function that may run on the caller's own
+// goroutine call Goexit in a task, which has no caller that could end.
+func TestGoexitOfATrustedFunctionInSpawn(t *testing.T) {
+	testkit.CheckLeaks(t)
+	fn := func(_ context.Context, x int) (int, error) {
+		if x < 0 {
+			runtime.Goexit()
+		}
+		return x, nil
+	}
+	for range 3 {
+		if _, err := Map(t.Context(), testkit.Count(2000), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := identify("Map", fn).cost()
+	known.Set(1) // whatever was measured: 1 ns
+	if again := trustedGoexit.Swap(true); !again && !known.Trusted() {
+		t.Fatal("the function is not trusted after thousands of items")
+	}
+	if _, err := Spawn(t.Context(), fn, -1).Wait(); err != ErrGoexit {
+		t.Errorf("error %v", err)
+	}
+}
+
+// trustedGoexit says that the test has run in this process: from then on its function is not
+// trusted any more.
+var trustedGoexit atomic.Bool

@@ -29,61 +29,59 @@ var functions = []function{
 	// The loops on goroutines.
 	{name: "mapItems", instances: 3, indirect: 1},
 	{name: "eachItem", instances: 3, indirect: 1},
-	{name: "(*stream).run", instances: 3, indirect: 1, calls: []string{
-		"(*slots).at",   // locks with Unordered only; too large to be inlined
-		"(*stream).put", // the same, and when the loop waits for this item
+	{name: "(*Stream).Run", instances: 3, indirect: 1, calls: []string{
+		"(*Stream).entry", "(*Stream).finish", // too large to be inlined; one each for an item
 	}},
-	{name: "(*stream).put", instances: 3, indirect: defers, calls: []string{
-		"(*stream).finish", // with Unordered
-		"sync.(*Cond).Signal", "internal/sync.(*Mutex).lockSlow", "runtime.deferreturn",
+	{name: "(*Stream).Put", instances: 3, calls: []string{"(*Stream).entry", "(*Stream).finish"}},
+	{name: "(*Stream).entry", instances: 3, calls: []string{
+		"(*bag).at", // with Unordered
 	}},
-	{name: "(*slots).at", instances: 3, indirect: defers, calls: []string{
-		"runtime.mapaccess1_fast64", // with Unordered
-		"internal/sync.(*Mutex).lockSlow", "runtime.deferreturn",
+	{name: "(*Stream).finish", instances: 3, calls: []string{
+		"(*window).finished", // wakes the loop if it waits for this item
+		"(*bag).finish",      // with Unordered
 	}},
 
 	// What MapSeq's loop and its input do for each item.
-	{name: "(*stream).take", instances: 3, calls: []string{
-		"(*stream).takeNext", "(*stream).takeAny", // look for the next result
-		"sync.(*Cond).Signal", "internal/sync.(*Mutex).lockSlow", "internal/sync.(*Mutex).unlockSlow", // when the input waits
+	{name: "(*Stream).take", instances: 3, calls: []string{
+		"(*Stream).nextInOrder", "(*Stream).nextDone", // look for the next result
+		"(*window).took",
+		"(*Stream).unrun",
 	}},
-	{name: "(*stream).takeNext", instances: 3, indirect: defers, calls: []string{
-		"(*slots).at",
-		"sync.(*Cond).Wait", "runtime.mapaccess1_fast64", "internal/sync.(*Mutex).lockSlow", "runtime.deferreturn", // when it is not there yet
+	{name: "(*Stream).nextInOrder", instances: 3, calls: []string{
+		"(*window).await", "runtime.newobject", // when it is not there yet
 	}},
-	{name: "(*stream).read-range1", instances: 3, calls: []string{
-		"(*stream).push", "(*stream).waitForSpace", // one turn with the mutex each
+	{name: "(*Stream).read-range1", instances: 3, calls: []string{
+		"(*Stream).push", "(*window).waitForSpace",
 		"runtime.panicrangestate",
 	}},
-	{name: "(*stream).push", instances: 3, indirect: defers, calls: []string{
-		"(*slots).add", // makes room
-		"sync.(*Cond).Signal", "internal/sync.(*Mutex).lockSlow", "runtime.deferreturn",
-	}},
-	{name: "(*stream).waitForSpace", instances: 3, indirect: defers, calls: []string{
-		"sync.(*Cond).Wait", "internal/sync.(*Mutex).lockSlow", "runtime.deferreturn",
+	{name: "(*Stream).push", instances: 3, calls: []string{
+		"(*ring).add",    // makes room
+		"(*bag).add",     // with Unordered
+		"(*Call).Extend", // one turn with the call's mutex
 	}},
 
 	// The loops of a worker process, for Register and RegisterEach.
 	{name: "runPlain", instances: 6, indirect: 1, calls: []string{
-		"(*outbox).emptyTray", // once for each MiB of results
+		"(*Part).Data",     // once for each part
+		"(*Part).MakeRoom", // once for each MiB of results
 	}},
 	{name: "runPart", instances: 6, indirect: 1, calls: []string{
-		"runPlain",       // once for each part
-		"(*Plan).Decode", // the codec's work
-		"(*part).put",    // the same, for the result
-		"decodeItemError",
+		"runPlain", "(*Part).Timeout", "(*Part).ItemSize", "(*Part).Limit", // once for each part
+		"(*Plan).Decode", "(*Plan).Append", // the codec's work
+		"(*Part).Next", "(*Part).Buffer", "(*Part).Put", // too large to be inlined
+		"decodeItemError", "encodeError",
 		"runtime.newobject", // twice for each part
 	}},
 
 	// What a call of a few tiny items passes through once, before its loop.
 	{name: "Map", instances: 3, calls: []string{
-		"costOf", "alone", "itemError", "mapTogether",
+		"Of", "Inline", "inlineError", "mapTogether",
 		"runtime.makeslice", // the results
 		"runtime.gopanic", "runtime.concatstring3", "runtime.convTstring",
 	}},
 	{name: "ForEach", instances: 3, calls: []string{
-		"costOf", "alone", "itemError", "newSettings", "limitedEach", "runSlice",
-		"runtime.newobject", // for a call that is not done by the caller alone
+		"Of", "Inline", "inlineError", "newSettings", "limitedEach", "runSlice",
+		"runtime.newobject", // for a call that is not run inline
 		"runtime.gopanic", "runtime.concatstring3", "runtime.convTstring",
 	}},
 }

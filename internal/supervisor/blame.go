@@ -1,0 +1,63 @@
+package supervisor
+
+import "sync"
+
+// blame counts, for one call, what decides whether a worker's death is an item's fault.
+// The item that was running is at fault: that is known and not counted here. What is
+// counted are deaths that happen between items: one of them is bad luck, several for the
+// same item are not. The zero value is ready. It is safe for concurrent use.
+type blame struct {
+	mu        sync.Mutex
+	stillborn int         // workers lost in a row before they could be given an item
+	misses    map[int]int // by item: workers that died when it was next to run and had not begun; nil: none did
+	retries   map[int]int // by item: how often it was given back because of Retry; nil: none was
+}
+
+// maxMisses is how many workers may die when an item is next to run, before that item is
+// held responsible all the same; and how many in a row may die before they can be given an
+// item, before the call ends.
+const maxMisses = 3
+
+// progressed takes in that an item has come to an end: whatever kills workers at once does
+// not kill all of them.
+func (b *blame) progressed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stillborn = 0
+}
+
+// lostUnused takes in that a worker died before it could be given an item. It reports
+// whether that has happened too often to go on.
+func (b *blame) lostUnused() (enough bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stillborn++
+	return b.stillborn > maxMisses
+}
+
+// missed takes in that a worker died when item i was the next that it was to run. It
+// reports whether that has happened too often to be the fault of anything but the item.
+func (b *blame) missed(i int) (guilty bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.misses == nil {
+		b.misses = make(map[int]int)
+	}
+	b.misses[i]++
+	return b.misses[i] > maxMisses
+}
+
+// retry reports whether item i, whose worker died under it, may run again, and counts that
+// it does. most is how often an item may.
+func (b *blame) retry(i, most int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.retries[i] >= most {
+		return false
+	}
+	if b.retries == nil {
+		b.retries = make(map[int]int)
+	}
+	b.retries[i]++
+	return true
+}

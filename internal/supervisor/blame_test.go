@@ -1,0 +1,60 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// TestBlame does things in turn and looks at which of them were too many.
+func TestBlame(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		steps []string // what is done
+		yes   []int    // the steps that reported true
+	}{
+		{"workers that die unused", []string{"unused", "unused", "unused", "unused", "unused"}, []int{3, 4}},
+		{"an item has come to an end between them", []string{
+			"unused", "unused", "unused", "progress", "unused", "unused", "unused", "unused"}, []int{7}},
+		{"progress before all", []string{"progress", "progress", "unused"}, nil},
+		{"an item's workers die before it has begun", []string{"miss 7", "miss 7", "miss 7", "miss 7", "miss 7"}, []int{3, 4}},
+		{"each item has its own count", []string{
+			"miss 7", "miss 8", "miss 7", "miss 8", "miss 7", "miss 8", "miss 9", "miss 8", "miss 7"}, []int{7, 8}},
+		{"progress does not absolve an item", []string{"miss 7", "miss 7", "progress", "miss 7", "miss 7"}, []int{4}},
+		{"misses are not deaths of unused workers", []string{"miss 1", "miss 1", "miss 1", "unused", "unused", "unused"}, nil},
+		{"nothing is retried", []string{"retry 7 0", "retry 8 0"}, nil},
+		{"twice", []string{"retry 7 2", "retry 8 2", "retry 7 2", "retry 7 2", "retry 8 2", "retry 8 2"}, []int{0, 1, 2, 4}},
+		{"progress gives no more tries", []string{"retry 7 1", "progress", "retry 7 1"}, []int{0}},
+		{"a miss costs no try", []string{"miss 7", "retry 7 1", "miss 7", "retry 7 1"}, []int{1}},
+	} {
+		var b blame
+		var yes []int
+		for i, step := range test.steps {
+			if b.do(step) {
+				yes = append(yes, i)
+			}
+		}
+		if !slices.Equal(yes, test.yes) {
+			t.Errorf("%s: of %q, those numbered %v reported true, want %v", test.name, test.steps, yes, test.yes)
+		}
+	}
+}
+
+// do does what the step says, and returns what that reports.
+func (b *blame) do(step string) bool {
+	var op string
+	var item, most int
+	_, _ = fmt.Sscan(step, &op, &item, &most) // those that are there
+	switch op {
+	case "unused":
+		return b.lostUnused()
+	case "miss":
+		return b.missed(item)
+	case "retry":
+		return b.retry(item, most)
+	case "progress":
+		b.progressed()
+		return false
+	}
+	panic("unknown step " + step)
+}

@@ -1,0 +1,213 @@
+package supervisor
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/wire"
+)
+
+// call is one schedule.Call in a pool's workers. A goroutine for each worker serves the
+// sessions, and the monitor sees to everything that has a clock.
+type call struct {
+	*schedule.Call
+	pool *Pool
+	what Call
+	id   uint64 // tells the worker this call from others
+
+	// callerServes: the call's one session is served by the caller's own goroutine, which
+	// also reads the answer in place of the worker's reader where that rests. One worker is
+	// enough for the call, and nothing that the caller would do in the session runs code of
+	// the user's, whose Goexit would end the caller.
+	callerServes bool
+	slowStart    bool // batches must not grow too fast, since the function's cost was not known before
+
+	quit     chan struct{} // closed when there is nothing left for another worker to do
+	quitOnce sync.Once
+	servers  sync.WaitGroup
+	monitor  monitor
+	blame    blame
+	ticks    int // of the pool's that have seen the call; guarded by the pool's mutex
+
+	mu       sync.Mutex // taken before a session's and the schedule.Call's
+	sessions []*session
+	known    []*worker // workers that know of the call
+}
+
+var lastCallID atomic.Uint64
+
+func newCall(p *Pool, c *schedule.Call, what Call) *call {
+	config := c.Config()
+	d := &call{Call: c, pool: p, what: what, id: lastCallID.Add(1), quit: make(chan struct{})}
+	d.monitor.init(d)
+	d.callerServes = config.Workers == 1 && config.Total >= 0 && config.Progress == nil && p.silent && what.Function.Pure
+	return d
+}
+
+// run serves the call with as many workers as it may have, and returns when every item is
+// settled.
+func (d *call) run() {
+	d.slowStart = d.Attach(&d.monitor, d.what.Function.Cost)
+	if d.what.Timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
+		d.monitor.act()
+	}
+	if d.callerServes {
+		var s *session
+		d.serveAll(&s)
+	} else {
+		for range d.Config().Workers {
+			d.serve()
+		}
+	}
+	d.servers.Wait()
+	d.AwaitSettled()
+	d.monitor.end()
+	d.announceEnd()
+}
+
+// serve runs sessions in a goroutine, with one worker after the other, until nothing is left
+// to do.
+func (d *call) serve() {
+	var s *session // outside of the goroutine: a Goexit in code of the user's may end that
+	persist(d.servers.Go, func() { d.serveAll(&s) })
+}
+
+// serveAll runs session *s, if that is not nil, and others, until nothing is left to do. It
+// keeps the session that runs in *s.
+func (d *call) serveAll(s **session) {
+	for *s != nil || d.AwaitWork() {
+		if *s != nil {
+			(*s).run()
+			*s = nil
+			continue
+		}
+		w, err := d.pool.acquire(d.Context(), d)
+		if err != nil {
+			d.End(err)
+		}
+		if w != nil {
+			*s = newSession(d, w)
+		}
+	}
+	// If there is nothing for this one, there is nothing for one that still waits for a
+	// worker.
+	d.quitOnce.Do(func() { close(d.quit) })
+}
+
+// announcement is the frame that tells a worker of the call, or if the worker knows of it,
+// that the next items belong to it again.
+func (d *call) announcement(buf []byte, known bool) []byte {
+	m := wire.Call{ID: d.id, Known: known}
+	if !known {
+		c := d.Config()
+		m.Function, m.KeepGoing, m.Timeout = d.what.Function.ID, c.KeepGoing, d.what.Timeout
+		m.Eager = c.Total < 0 || c.Progress != nil
+		m.Shared, m.ShareType, m.Share = d.what.Shared, d.what.ShareType, d.what.Share
+		if deadline, ok := d.Context().Deadline(); ok {
+			m.Deadline = max(1, time.Until(deadline))
+		}
+	}
+	return wire.Finish(m.Append(wire.Begin(buf, wire.KindCall)))
+}
+
+// announceEnd tells the workers that know of the call that it is over: at the next tick,
+// unless they hold a shared value for it, which may be large.
+func (d *call) announceEnd() {
+	m := wire.Stop{ID: d.id, Index: -1} // with an empty cause: cancelled
+	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
+	for _, w := range d.known {
+		w.forget(d.id)
+		w.conn.later(farewell)
+		if d.what.Shared {
+			w.conn.flush()
+		}
+	}
+}
+
+func (d *call) add(s *session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sessions = append(d.sessions, s)
+	if !slices.Contains(d.known, s.worker) {
+		d.known = append(d.known, s.worker)
+	}
+}
+
+func (d *call) remove(s *session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := slices.Index(d.sessions, s); i >= 0 {
+		d.sessions = slices.Delete(d.sessions, i, i+1)
+	}
+}
+
+// wake has every part of the call look up.
+func (d *call) wake() {
+	d.Wake()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sessions {
+		s.wake()
+	}
+}
+
+// lookAt has the monitor look at every session.
+func (d *call) lookAt(look func(s *session)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sessions {
+		look(s)
+	}
+}
+
+// finished enters n items that ran well.
+func (d *call) finished(n int) {
+	if n == 0 {
+		return
+	}
+	d.blame.progressed()
+	d.pool.counters.items.Add(int64(n))
+	d.Done(n)
+}
+
+// failed enters an item that failed.
+func (d *call) failed(i int, err error) {
+	d.blame.progressed()
+	d.pool.counters.items.Add(1)
+	d.pool.counters.failed.Add(1)
+	d.Fail(i, err)
+}
+
+// measured enters how long a worker took for n items.
+func (d *call) measured(n int, took time.Duration) {
+	d.pool.counters.busyTime.Add(int64(took))
+	d.Cost().Learn(n, took)
+	d.what.Function.Cost.Learn(n, took)
+}
+
+// lostUnused takes in that a worker died before it could be given an item, and ends the
+// call if that has happened too often. A worker that was killed while it was idle does not
+// count.
+func (d *call) lostUnused(w *worker) {
+	if w.items > 0 || w.served || !d.blame.lostUnused() {
+		return
+	}
+	d.End(d.pool.config.Errors.Start(w.crash(nil), "worker processes die before they can be given an item"))
+}
+
+// crashed settles item i, whose worker died under it.
+func (d *call) crashed(i int, death Crash) {
+	one := schedule.Span{Lo: i, Hi: i + 1}
+	switch {
+	case d.Stopped(i):
+		d.Skip(one) // it was not wanted any more
+	case death.Reason == nil && d.blame.retry(i, d.what.Retries):
+		d.pool.counters.retried.Add(1)
+		d.GiveBack(one)
+	default:
+		d.failed(i, d.pool.config.Errors.Crash(death))
+	}
+}

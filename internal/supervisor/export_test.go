@@ -1,0 +1,96 @@
+package supervisor
+
+import (
+	"maps"
+	"slices"
+
+	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/shm"
+)
+
+// What the tests of this package see of it that start workers: they are in package
+// supervisor_test, since their functions are registered with package parallel.
+
+// BatchBytes is from how many bytes on a batch is sent in several frames.
+const BatchBytes = batchBytes
+
+// SetMaxMemory changes a limit between calls.
+func (p *Pool) SetMaxMemory(n int64) { p.config.MaxMemoryBytes = n }
+
+// Errors makes the pool's errors.
+func (p *Pool) Errors() Errors { return p.config.Errors }
+
+// WorkersWaited is how many calls wait for a worker.
+func (p *Pool) WorkersWaited() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiting)
+}
+
+// Idle are the workers that are idle, and Adopted how many are starting for any call.
+func (p *Pool) Idle() []*worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.idle)
+}
+
+func (p *Pool) Adopted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.adopted)
+}
+
+// TickSet reports whether the housekeeping timer is set.
+func (p *Pool) TickSet() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tick.set
+}
+
+// TickSoon reports whether it is set for a call that has come or gone.
+func (p *Pool) TickSoon() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tick.soon
+}
+
+func (w *worker) Segment() *shm.Segment { return w.segment }
+
+// PIDs are the numbers of the worker processes that are idle or serve a call.
+func (p *Pool) PIDs() (pids []int) {
+	for _, w := range p.Idle() {
+		pids = append(pids, w.pid())
+	}
+	p.eachSession(func(s *session) { pids = append(pids, s.worker.pid()) })
+	return pids
+}
+
+// InFlight is how many items the workers have been sent that are not settled.
+func (p *Pool) InFlight() (n int) {
+	p.eachSession(func(s *session) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		n += s.window.items
+	})
+	return n
+}
+
+// Costs are what is known of the functions that calls run.
+func (p *Pool) Costs() (costs []*cost.Estimate) {
+	for _, d := range p.activeCalls() {
+		costs = append(costs, d.what.Function.Cost)
+	}
+	return costs
+}
+
+func (p *Pool) eachSession(f func(s *session)) {
+	for _, d := range p.activeCalls() {
+		d.lookAt(f)
+	}
+}
+
+func (p *Pool) activeCalls() []*call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.active))
+}

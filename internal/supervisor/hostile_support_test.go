@@ -1,0 +1,323 @@
+//go:build linux
+
+package supervisor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"example.com/parallel"
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/supervisor"
+	"example.com/parallel/internal/wire"
+)
+
+// What hostile workers do with what they were given.
+
+func init() {
+	parallel.Register(misbehave)
+	supervisor.ErrorsOfUsers = inner(new(parallel.ProcessPool)).Errors().(userErrors)
+}
+
+type userErrors interface {
+	supervisor.Errors
+	schedule.Errors
+}
+
+// mischief is an item. The harmless ones return N.
+type mischief struct {
+	How string
+	N   int
+	Dir string // where to report processes that the test must end
+}
+
+func misbehave(_ context.Context, m mischief) (int, error) {
+	if m.How != "" {
+		f, ok := mischiefs[m.How]
+		if !ok {
+			return 0, errors.New("the test is broken")
+		}
+		for recordsUnsent() { // of items before
+			time.Sleep(time.Millisecond) // allowed: paces the polling
+		}
+		f(m)
+	}
+	return m.N, nil
+}
+
+// mischiefs are the ways to misbehave. Those that must cost the worker its life do not
+// return: else it may lose it in a later item.
+var mischiefs = map[string]func(mischief){
+	"garbage on the results": func(mischief) { write(random(1 << 20)); pause() },
+	"a frame of absurd length": func(mischief) {
+		write([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.KindResults)})
+		write(make([]byte, 1<<20))
+		pause()
+	},
+	"half a frame":       func(mischief) { write([]byte{100, 0, 0, 0, byte(wire.KindResults), 1, 2, 3}); os.Exit(0) },
+	"a frame of no kind": func(mischief) { write(wire.Finish(wire.Begin(nil, 99))); pause() },
+	"a second welcome": func(mischief) {
+		write(wire.Finish((&wire.Welcome{Version: 1}).Append(wire.Begin(nil, wire.KindHello))))
+		pause()
+	},
+	"a result of its own":   func(mischief) { result(wire.RecordResult, current(), 8); pause() },
+	"a result of another":   func(mischief) { result(wire.RecordResult, current()+1, 8); pause() },
+	"results out of order":  func(mischief) { result(wire.RecordResult, current()+7, 8); pause() },
+	"a result of nonsense":  func(mischief) { result(wire.RecordResult, current(), 3); pause() },
+	"a failure of nonsense": func(mischief) { result(wire.RecordFailure, current(), 100); pause() },
+	"an endless failure":    func(mischief) { result(wire.RecordFailure, current(), 5<<20); pause() },
+	"a record of no kind":   func(mischief) { results([]byte{77}); pause() },
+	"many records at once":  func(mischief) { results(make([]byte, 1<<20)); pause() },
+	"a flood of records": func(mischief) {
+		for range 20 {
+			results(busy(10_000))
+		}
+	},
+	"it is busy for ever":    func(mischief) { results(wire.AppendBusy(nil, 1<<30, 1<<62)); results(wire.AppendBusy(nil, 1, 1<<62)) },
+	"it drops its items":     func(mischief) { results(wire.AppendDropped(nil, wire.RecordDropped, 0, 1<<60)); pause() },
+	"it gives items back":    func(mischief) { results(wire.AppendDropped(nil, wire.RecordRecalled, 0, 1<<60)); pause() },
+	"it starts another item": func(mischief) { results(wire.AppendStarted(nil, 1<<60)) },
+
+	"no segment":            func(mischief) { resizeSegment(0) },
+	"half a segment":        func(mischief) { resizeSegment(shm.RecordsAt / 2) },
+	"an enormous segment":   func(mischief) { resizeSegment(1 << 40) },
+	"a segment of noise":    func(mischief) { scribble(shm.RingsAt) },
+	"noise and an end":      func(mischief) { scribble(shm.RingsAt); os.Exit(0) },
+	"a lie in the segment":  func(mischief) { scribble(8); pause() },
+	"no segment and an end": func(mischief) { resizeSegment(0); os.Exit(0) },
+	"a segment that changes": func(mischief) {
+		for range 1000 {
+			scribble(shm.WordsSize)
+			if inherited.Shared != nil {
+				_, _ = inherited.Shared.WriteAt(random(100), shm.RingsAt)
+			}
+		}
+		pause()
+	},
+	"results in no ring":         func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, math.MaxInt, 8)); pause() },
+	"results before all rings":   func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, 8, 8)); pause() },
+	"results behind the segment": func(mischief) { resizeSegment(shm.RingsAt); ringResults(1, 8, 8) },
+	"results of absurd length":   func(mischief) { ringResults(1, -1, math.MaxInt) },
+	"results of another size":    func(mischief) { ringResults(1, 3, 3) },
+	"results that do not fit":    func(mischief) { ringResults(1, 8, 3) },
+	"results of too many items":  func(mischief) { ringResults(1<<20, 8, 8<<20) },
+	"results of later items":     func(mischief) { results(wire.AppendTray(nil, current()+1, 1, 8, shm.RingsAt, 8)); pause() },
+	"results of no size":         func(mischief) { ringResults(1<<30, 0, 0) },
+	"it closes what it has": func(mischief) {
+		for fd := fdRequests; fd <= fdShared; fd++ {
+			_ = syscall.Close(fd)
+		}
+		_ = syscall.Close(requestsFD())
+		pause()
+	},
+	"it closes its results": func(mischief) { _ = syscall.Close(fdResults); pause() },
+	"it closes its output": func(mischief) {
+		for fd := range fdRequests {
+			_ = syscall.Close(fd)
+		}
+	},
+	"it leaves its group": func(m mischief) {
+		child := exec.Command("sleep", "1000")
+		if child.Start() == nil {
+			report(m, child.Process.Pid)
+		}
+		_ = syscall.Setpgid(0, syscall.Getppid())
+		results([]byte{77})
+		pause()
+	},
+	"it takes no hints":        func(mischief) { signal.Ignore(); pause() },
+	"it stops":                 func(mischief) { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP); pause() },
+	"it stops reading":         func(mischief) { deafen() },
+	"it reads what is not its": func(mischief) { go func() { _, _ = io.Copy(io.Discard, inherited.Requests) }() },
+	"a stray keeps its pipes":  func(m mischief) { stray(m); os.Exit(0) },
+	"a stray goes on and on":   func(m mischief) { chattyStray(m); os.Exit(0) },
+	"it signs and waits": func(m mischief) {
+		_ = os.WriteFile(filepath.Join(m.Dir, "runs"), nil, 0o600)
+		pause()
+	},
+	"a stray and a result": func(m mischief) { stray(m) },
+}
+
+// touchesSegment reports whether a mischief destroys what the segment says.
+func touchesSegment(how string) bool {
+	return !launcher.NoShared && (strings.Contains(how, "segment") || strings.Contains(how, "noise"))
+}
+
+// The descriptors that a worker inherits; see package proc. The first is closed when it has
+// been duplicated.
+const (
+	fdRequests = 3
+	fdResults  = 4
+	fdShared   = 6
+)
+
+// requestsFD is the descriptor from which this worker reads.
+func requestsFD() int { return int(reflect.ValueOf(inherited.Requests).Elem().FieldByName("fd").Int()) }
+
+func write(b []byte) { _, _ = inherited.Results.Write(b) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Int())
+	}
+	return b
+}
+
+// results sends a frame with these records.
+func results(records []byte) {
+	write(wire.Finish(append(wire.Begin(nil, wire.KindResults), records...)))
+}
+
+// result sends the outcome of an item, of so many bytes.
+func result(kind wire.RecordKind, seq uint64, size int) {
+	results(outcome(kind, seq, make([]byte, size)))
+}
+
+// ringResults says that results of the item that is running, and those behind it, are in
+// the first ring, and does not return.
+func ringResults(count, size, length int) {
+	results(wire.AppendTray(nil, current(), count, size, shm.RingsAt, length))
+	pause()
+}
+
+// outcome is the record of an outcome.
+func outcome(kind wire.RecordKind, seq uint64, data []byte) []byte {
+	record, at := wire.AppendRecordHeader(nil, kind, seq)
+	record = append(record, data...)
+	wire.PatchLength(record, at)
+	return record
+}
+
+func busy(n int) (records []byte) {
+	for range n {
+		records = wire.AppendBusy(records, 1, 1)
+	}
+	return records
+}
+
+// current is the number of the item that is running, if there is a segment.
+func current() uint64 {
+	if inherited.Shared == nil {
+		return 3
+	}
+	seq, _ := shm.New(inherited.Shared).Running()
+	return seq
+}
+
+// recordsUnsent reports whether there are records in the segment that have not been sent,
+// besides what is in the ring.
+func recordsUnsent() bool {
+	if inherited.Shared == nil {
+		return false
+	}
+	unsent := wire.NewCursor(shm.New(inherited.Shared).Unsent(0))
+	r, err := wire.ReadRecord(unsent)
+	return err == nil && r.Kind != wire.RecordResults
+}
+
+// pause gives the parent the time to react: it does not return.
+func pause() { select {} }
+
+func resizeSegment(n int64) {
+	if inherited.Shared != nil {
+		_ = inherited.Shared.Truncate(n)
+	}
+}
+
+// scribble writes over the first n bytes of the segment.
+func scribble(n int) {
+	if inherited.Shared != nil {
+		_, _ = inherited.Shared.WriteAt(random(n), 0)
+	}
+}
+
+// deafen replaces the requests by a pipe to which no process writes.
+func deafen() {
+	r, w, err := os.Pipe()
+	if err == nil {
+		err = syscall.Dup3(int(r.Fd()), requestsFD(), syscall.O_CLOEXEC)
+	}
+	if err != nil {
+		panic(err)
+	}
+	keptOpen = append(keptOpen, r, w)
+}
+
+var keptOpen []*os.File // as long as the process lives
+
+// stray starts a process in a session of its own that inherits all pipes.
+func stray(m mischief) {
+	requests := os.NewFile(uintptr(requestsFD()), "requests")
+	keptOpen = append(keptOpen, requests)
+	child := exec.Command("sleep", "1000")
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	child.ExtraFiles = []*os.File{requests, inherited.Results}
+	if child.Start() == nil {
+		report(m, child.Process.Pid)
+	}
+}
+
+// chattyStray starts one that writes what a worker may say, for as long as it can, and
+// faster than that is read: the pipe is never empty.
+func chattyStray(m mischief) {
+	frames := filepath.Join(m.Dir, "frames")
+	frame := wire.Finish(append(wire.Begin(nil, wire.KindResults), busy(1)...))
+	_ = os.WriteFile(frames, bytes.Repeat(frame, 16<<20/len(frame)), 0o600)
+	child := exec.Command("cat", slices.Repeat([]string{frames}, 10_000)...)
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	child.Stdout, child.Stderr = inherited.Results, os.Stderr
+	_ = syscall.SetNonblock(fdResults, false) // or it would fail when the pipe is full
+	_, _ = unix.FcntlInt(fdResults, unix.F_SETPIPE_SZ, 1<<20)
+	if child.Start() == nil {
+		report(m, child.Process.Pid)
+	}
+}
+
+func report(m mischief, pid int) {
+	_ = os.WriteFile(filepath.Join(m.Dir, strconv.Itoa(pid)), nil, 0o600)
+}
+
+// strayDir is where workers report processes that are ended with the test.
+func strayDir(t *testing.T) string {
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		for _, pid := range reported(dir) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return dir
+}
+
+// sideBySide runs a subtest for each name, some at once, since most only wait.
+func sideBySide[V any](t *testing.T, names map[string]V, test func(t *testing.T, name string)) {
+	var all errgroup.Group
+	all.SetLimit(8)
+	for name := range names {
+		all.Go(func() error {
+			t.Run(name, func(t *testing.T) { test(t, name) })
+			return nil
+		})
+	}
+	_ = all.Wait()
+}

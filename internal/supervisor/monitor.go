@@ -1,0 +1,326 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"example.com/parallel/internal/wire"
+)
+
+var (
+	// errNotWanted is why a worker is killed whose item ignores that it was told to stop.
+	// Only the logger hears of it: the item was not wanted any more.
+	errNotWanted = errors.New("parallel: the item was not wanted any more")
+
+	// errSilent is why a worker is killed that does nothing about what it has been sent.
+	// Its items go to another.
+	errSilent = errors.New("it has items and begins with none")
+)
+
+// How often the monitor looks, while there is something to look for.
+const (
+	lookMemory  = 10 * time.Millisecond
+	lookStarved = time.Millisecond
+	lookMin     = time.Millisecond
+	lookMax     = 50 * time.Millisecond
+	lookSilent  = time.Second // for a worker that may have stopped for ever
+
+	worthRecall = 300 * time.Microsecond // of items that another worker could run: some round trips
+	graceLooks  = 20                     // for a worker to give back what it has not started, before it is killed
+)
+
+// monitor sees to everything in a call that has a clock: items that are told to stop and do
+// not, items over their time or memory, workers that have stopped, and items that wait behind
+// a long one while another worker has nothing to do. It is a goroutine that is started when
+// there is something to look for; most calls are over before they need one. It sleeps but
+// for a look each second, unless a look finds that it should look again before.
+type monitor struct {
+	call *call
+	poke chan struct{} // wakes it; holds one
+
+	mu      sync.Mutex
+	running chan struct{} // closed when it has ended; nil: there is none
+	quit    chan struct{} // closed to end it
+	ended   bool          // the call is over
+
+	// Its goroutine's.
+	bound int64  // the call's, at the last look
+	stop  []byte // the frame that tells workers of it
+}
+
+func (m *monitor) init(d *call) {
+	m.call, m.poke, m.bound = d, make(chan struct{}, 1), math.MaxInt64
+}
+
+// Starved, Bounded and Returned make the monitor a schedule.Claimant, with the
+// schedule.Call's mutex held.
+func (m *monitor) Starved()     { m.act() }
+func (m *monitor) Bounded()     { m.act() }
+func (m *monitor) Returned(int) {}
+
+// act has the monitor look at the sessions, soon.
+func (m *monitor) act() {
+	m.start()
+	m.wake()
+}
+
+// start starts the monitor if there is none.
+func (m *monitor) start() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running != nil || m.ended {
+		return
+	}
+	m.running, m.quit = make(chan struct{}), make(chan struct{})
+	go m.run()
+}
+
+// wake has it look, if there is one.
+func (m *monitor) wake() {
+	select {
+	case m.poke <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// end ends it for good.
+func (m *monitor) end() {
+	m.mu.Lock()
+	m.ended = true
+	m.mu.Unlock()
+	if m.running != nil {
+		close(m.quit)
+		<-m.running
+	}
+}
+
+func (m *monitor) run() {
+	defer close(m.running)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-m.quit:
+			return
+		case <-m.poke:
+		case <-timer.C:
+		}
+		m.prepareStop()
+		if wait := m.look(time.Now()); wait > 0 {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// prepareStop makes the frame that tells a worker how far the call goes, if that has changed.
+// It runs methods of the user's errors, so no lock is held.
+func (m *monitor) prepareStop() {
+	bound := m.call.Bound()
+	if bound == m.bound {
+		return
+	}
+	cause := m.call.StopCause()
+	if cause == nil {
+		cause = context.Canceled
+	}
+	stop := wire.Stop{ID: m.call.id, Index: int(bound), Cause: m.call.pool.config.Errors.Append(nil, cause)}
+	m.bound, m.stop = bound, wire.Finish(stop.Append(wire.Begin(nil, wire.KindStop)))
+}
+
+// agenda is when to look again; 0 is not before being woken.
+type agenda time.Duration
+
+// add has the monitor look in d, or before.
+func (a *agenda) add(d time.Duration) {
+	if d = max(d, lookMin); *a == 0 || d < time.Duration(*a) {
+		*a = agenda(d)
+	}
+}
+
+// look looks at every session and returns when to look again.
+func (m *monitor) look(now time.Time) time.Duration {
+	var again agenda
+	starved := m.call.Starved()
+	m.call.lookAt(func(s *session) {
+		again.add(lookSilent)
+		s.look(m, now, starved, &again)
+	})
+	if limit := m.call.what.Timeout; limit > 0 { // items come and go without the monitor being woken
+		again.add(min(limit/8, lookMax))
+	}
+	if m.call.pool.config.MaxMemoryBytes > 0 {
+		again.add(lookMemory)
+	}
+	return time.Duration(again)
+}
+
+// watch is what the monitor knows of a session.
+type watch struct {
+	bound   int64     // as it was at the last look
+	told    int64     // the bound that the worker was told of
+	killAt  time.Time // when to kill a worker that runs an item which it should not; zero: never
+	seen    uint64    // the item that was running at the last look; 0: none,
+	seenAt  time.Time // and since when, as far as is known
+	overMem int       // looks at which seen, isolated, had outgrown the memory limit
+	grace   int       // looks at which seen was to be killed and not isolated
+	starved int       // looks in a row at which another worker had nothing to do
+
+	progress progress      // at the last look,
+	lookedAt time.Time     // which was then,
+	silent   time.Duration // and for how long nothing has changed, as the sum of short times: this process may have been stopped
+}
+
+func newWatch() watch { return watch{bound: math.MaxInt64, told: math.MaxInt64} }
+
+// progress is what changes as a worker gets on.
+type progress struct {
+	first uint64 // the next item in turn; 0: none
+	sent  int64  // bytes written to the worker
+}
+
+// look does the monitor's work for one session.
+func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost {
+		return
+	}
+	s.tellBoundLocked(m, now)
+	running := s.runningLocked()
+	if w := &s.watch; running != w.seen {
+		w.seen, w.seenAt, w.overMem, w.grace = running, now, 0, 0
+		if s.condemned {
+			s.condemned = false
+			s.changed.Signal()
+		}
+	}
+	s.lookSilentLocked(now, running)
+	s.lookStoppedLocked(now, again)
+	s.lookStarvedLocked(starved, running, again)
+	if running != 0 {
+		s.lookTimeoutLocked(now, again)
+		s.lookMemoryLocked(again)
+	}
+}
+
+// tellBoundLocked tells the worker how far the call goes, if that has changed.
+func (s *session) tellBoundLocked(m *monitor, now time.Time) {
+	w := &s.watch
+	if w.bound != m.bound {
+		// An item that was not wanted before has its time already.
+		if _, index, ok := s.window.first(); !ok || int64(index) <= w.bound {
+			w.killAt = now.Add(s.call.pool.config.KillDelay)
+		}
+		w.bound = m.bound
+	}
+	if s.announced && w.told != m.bound {
+		w.told = m.bound
+		if m.bound < 0 {
+			s.worker.forget(s.call.id)
+		}
+		s.tellLocked(m.stop)
+	}
+}
+
+// lookSilentLocked kills a worker that has been sent items and has begun with none for too
+// long: it has been stopped. One that does not read is killed by the conn.
+func (s *session) lookSilentLocked(now time.Time, running uint64) {
+	w := &s.watch
+	first, _, _ := s.window.first()
+	p := progress{first: first, sent: s.worker.conn.sent.Load()}
+	waits := p.first > 0 && running == 0 && !s.busy && !s.worker.conn.writing.Load()
+	if waits && p == w.progress {
+		w.silent += min(now.Sub(w.lookedAt), 2*lookSilent)
+	} else {
+		w.silent = 0
+	}
+	w.progress, w.lookedAt = p, now
+	if w.silent >= s.call.pool.config.StartTimeout {
+		s.worker.kill(errSilent)
+	}
+}
+
+// lookStoppedLocked kills a worker that does not come to an end with what is not wanted any
+// more. What may be in the way is an item, or the news of a call that has ended.
+func (s *session) lookStoppedLocked(now time.Time, again *agenda) {
+	w := &s.watch
+	if w.killAt.IsZero() {
+		return
+	}
+	if left := w.killAt.Sub(now); left > 0 {
+		again.add(left)
+		return
+	}
+	_, index, inFlight := s.window.first()
+	inItem := inFlight && s.call.Stopped(index)
+	inWrite := w.bound < 0 && s.worker.conn.writing.Load()
+	switch {
+	case inWrite, inItem && s.isolateLocked():
+		s.worker.kill(errNotWanted)
+	case inItem:
+		again.add(lookMin)
+	}
+}
+
+// lookStarvedLocked has the worker give back what it has not begun if another worker has
+// nothing to do, unless it should get to that soon.
+func (s *session) lookStarvedLocked(starved bool, running uint64, again *agenda) {
+	if !starved || s.window.items < 2 {
+		s.watch.starved = 0
+		return
+	}
+	s.watch.starved++
+	again.add(lookStarved)
+	if running != 0 && (s.watch.starved > 1 || s.backlogLocked() > worthRecall) {
+		s.recallLocked()
+	}
+}
+
+// lookTimeoutLocked kills a worker whose item ignores its time limit.
+func (s *session) lookTimeoutLocked(now time.Time, again *agenda) {
+	limit := s.call.what.Timeout
+	if limit == 0 || now.Sub(s.watch.seenAt) < limit {
+		return
+	}
+	isolated := s.isolateLocked() // or soon will be
+	left := limit + s.call.pool.config.KillDelay - now.Sub(s.watch.seenAt)
+	if left <= 0 && isolated {
+		s.worker.kill(s.call.pool.config.Errors.Timeout(limit))
+	}
+	again.add(min(left, lookMax))
+}
+
+// lookMemoryLocked kills a worker whose item has taken it over the memory limit.
+func (s *session) lookMemoryLocked(again *agenda) {
+	limit := s.call.pool.config.MaxMemoryBytes
+	if limit == 0 {
+		return
+	}
+	size, err := s.worker.link.Process.Resident()
+	if err != nil || size < limit {
+		s.watch.overMem = 0
+		return
+	}
+	if !s.isolateLocked() {
+		again.add(lookMin)
+	} else if s.watch.overMem++; s.watch.overMem > 1 {
+		s.worker.kill(s.call.pool.config.Errors.Memory(size, limit))
+	}
+}
+
+// isolateLocked prepares to kill the worker for the item that it is running: it is sent no
+// more, and asked to give back the items behind it, so that no other item is hurt. It
+// reports whether the worker may be killed now: it has no other item, or has not answered
+// for some looks.
+func (s *session) isolateLocked() bool {
+	s.condemned = true
+	if s.window.items == 1 {
+		return true
+	}
+	s.recallLocked()
+	s.watch.grace++
+	return s.watch.grace > graceLooks
+}

@@ -1,0 +1,377 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/wire"
+)
+
+// How a session takes in what its worker says became of the items, and what a dead worker
+// has left in the segment. All of it runs on the goroutine that reads what the worker says;
+// see reader. The session's mutex is not held while results are decoded and the call is
+// told, since both may run code of the user's. That code may call Goexit: then the reader
+// comes here again with the same cursor, and goes on from what taking keeps.
+
+// taking is what has been read of a worker and is not taken in yet.
+type taking struct {
+	finished int          // items that ran well and are not entered yet
+	outcomes wire.Record  // what is left of the last record of outcomes; a Count of 0: nothing
+	leftover *wire.Cursor // what a dead worker left in the segment; nil: not read yet
+}
+
+// handleRecords takes in what the worker has to say. With cut, it was found in the segment
+// of a dead worker: the pipe may have brought the start of it, and its end may be missing.
+func (s *session) handleRecords(c *wire.Cursor, cut bool) error {
+	s.setBusy(true)
+	err := s.handleAll(c, cut)
+	n := s.taking.finished
+	s.taking.finished = 0
+	s.call.finished(n)
+	if err != nil && !cut { // before the worker can be given to another call
+		s.worker.kill(fmt.Errorf("it broke the protocol: %w", err))
+	}
+	s.setBusy(false)
+	return err
+}
+
+// setBusy says whether what the worker has said is being taken in; the sender leaves
+// afterwards.
+func (s *session) setBusy(busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = busy
+	if !busy {
+		s.changed.Signal()
+	}
+}
+
+func (s *session) handleAll(c *wire.Cursor, cut bool) error {
+	for s.taking.outcomes.Count > 0 || c.Len() > 0 {
+		if s.taking.outcomes.Count > 0 {
+			if err := s.settleOutcomes(cut); err != nil {
+				return err
+			}
+			continue
+		}
+		r, err := wire.ReadRecord(c)
+		switch {
+		case err != nil && cut:
+			return nil // what is malformed there counts as not finished
+		case err != nil:
+			return err
+		case c.Len() > shm.RecordsSize:
+			return errors.New("more records than belong in a frame")
+		}
+		if err := s.handleRecord(r, cut); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) handleRecord(r wire.Record, cut bool) error {
+	switch r.Kind {
+	case wire.RecordResult, wire.RecordFailure:
+		r.Count, r.Size = 1, len(r.Data)
+		s.taking.outcomes = r
+	case wire.RecordResults:
+		return s.handleResults(r, cut)
+	case wire.RecordTray:
+		if cut {
+			return nil // what was there is in what the segment says, too
+		}
+		return s.handleRing(r)
+	case wire.RecordStarted:
+		s.setStarted(r.Seq)
+	case wire.RecordDropped, wire.RecordRecalled:
+		return s.handleDropped(r)
+	case wire.RecordBusy:
+		s.call.measured(r.Count, min(r.Time, time.Since(s.begun)))
+	}
+	return nil
+}
+
+func (s *session) handleResults(r wire.Record, cut bool) error {
+	if size := s.call.what.Function.ResultSize; r.Size >= 0 && r.Size != size {
+		return fmt.Errorf("results of %d bytes, which should have %d", r.Size, size)
+	}
+	if !cut && !s.has(r.Count) {
+		return errors.New("results of more items than it has")
+	}
+	s.taking.outcomes = r
+	return nil
+}
+
+func (s *session) setStarted(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = seq
+}
+
+// has reports whether n items are in flight.
+func (s *session) has(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n <= s.window.items
+}
+
+// handleRing takes in results that are in the segment.
+func (s *session) handleRing(r wire.Record) error {
+	segment := s.worker.segment
+	if !s.has(r.Count) {
+		return errors.New("results of more items than it has")
+	}
+	if segment == nil || !segment.CheckResults(r.At, r.Length, s.call.pool.MaxMessage()+wire.Slack) {
+		return errors.New("results where there are none")
+	}
+	if r.Size > 0 && r.Size == s.call.what.Function.ResultSize && r.Length == r.Count*r.Size {
+		if done, err := s.fillFromRing(r); done || err != nil {
+			return err
+		}
+	}
+	data, err := s.worker.readRing(r)
+	if err != nil {
+		return err
+	}
+	r.Kind, r.Data = wire.RecordResults, data
+	return s.handleResults(r, false)
+}
+
+// fillFromRing settles the items of r, whose results only have to be copied, by reading them
+// to where they belong. It returns false if that is not in one piece.
+func (s *session) fillFromRing(r wire.Record) (done bool, err error) {
+	for at := r.At; r.Count > 0; {
+		f, ok := s.peek(r.Seq, r.Count)
+		if !ok {
+			return false, fmt.Errorf("an outcome for item %d out of turn", r.Seq)
+		}
+		memory := s.call.what.Job.Results(f.span())
+		if memory == nil {
+			return false, nil
+		}
+		if err := s.worker.readResults(memory, at); err != nil {
+			clear(memory)
+			return false, err
+		}
+		s.pop(r.Seq, f.count)
+		s.taking.finished += f.count
+		s.call.pool.counters.bytesIn.Add(int64(len(memory)))
+		at += len(memory)
+		r.Seq, r.Count = f.end(), r.Count-f.count
+	}
+	s.worker.segment.Taken(r.Seq)
+	return true, nil
+}
+
+// readRing reads the results that r tells of. They are valid until the next call.
+func (w *worker) readRing(r wire.Record) ([]byte, error) {
+	if have := cap(w.reader.ring); have < r.Length || have > ringKeep && r.Length < have/16 {
+		w.reader.ring = make([]byte, max(r.Length, ringKeep))
+	}
+	data := w.reader.ring[:r.Length]
+	if err := w.readResults(data, r.At); err != nil {
+		return nil, err
+	}
+	if !wire.Fits(data, r.Count, r.Size) {
+		return nil, errors.New("results of other sizes than it says")
+	}
+	w.segment.Taken(r.Seq + uint64(r.Count))
+	return data, nil
+}
+
+// ringKeep is how large a buffer for results a worker keeps.
+const ringKeep = 1 << 20
+
+func (w *worker) readResults(dst []byte, at int) error {
+	if err := w.segment.ReadResults(dst, at); err != nil {
+		return fmt.Errorf("results that cannot be read: %w", err)
+	}
+	return nil
+}
+
+// peek is at most n of the items in flight, if seq is the first of them.
+func (s *session) peek(seq uint64, n int) (flight, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.window.peek(seq, n)
+}
+
+// pop takes them out of flight; see window.pop.
+func (s *session) pop(seq uint64, n int) (f flight, behind int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, behind, ok = s.window.pop(seq, n)
+	s.emptiedLocked()
+	return f, behind, ok
+}
+
+// emptiedLocked lets the reader rest if nothing is in flight any more.
+func (s *session) emptiedLocked() {
+	if s.window.empty() {
+		s.worker.reader.turn.Want(false)
+	}
+}
+
+// settleOutcomes settles the first items of taking.outcomes: one, or all that follow one
+// another if their results only have to be copied.
+func (s *session) settleOutcomes(cut bool) error {
+	r := &s.taking.outcomes
+	most := 1
+	if r.Kind == wire.RecordResults && r.Size >= 0 {
+		most = r.Count
+	}
+	f, behind, ok := s.pop(r.Seq, most)
+	switch {
+	case !ok && cut && behind > 0: // the pipe has brought these
+		skipOutcomes(r, min(behind, r.Count))
+		return nil
+	case !ok:
+		seq := r.Seq
+		if *r = (wire.Record{}); cut {
+			return nil
+		}
+		return fmt.Errorf("an outcome for item %d out of turn", seq)
+	}
+	kind, size := r.Kind, r.Size
+	data := skipOutcomes(r, f.count) // from here on it goes on behind them, also after a Goexit
+	s.call.pool.counters.bytesIn.Add(int64(len(data)))
+	if kind == wire.RecordFailure {
+		return s.settleFailure(data, f.index)
+	}
+	if kind == wire.RecordResults && size >= 0 {
+		if memory := s.call.what.Job.Results(f.span()); memory != nil || size == 0 {
+			copy(memory, data)
+			s.taking.finished += f.count
+			return nil
+		}
+	}
+	for i := range f.count {
+		var result []byte
+		result, data = wire.Next(data, size)
+		s.settleResult(result, f.index+i)
+	}
+	return nil
+}
+
+// skipOutcomes takes the first n outcomes off r and returns their data.
+func skipOutcomes(r *wire.Record, n int) (data []byte) {
+	rest := wire.Skip(r.Data, n, r.Size)
+	data = r.Data[:len(r.Data)-len(rest)]
+	r.Data, r.Seq, r.Count = rest, r.Seq+uint64(n), r.Count-n
+	return data
+}
+
+// settleResult settles item i, which ran well: it is counted, and entered with others.
+func (s *session) settleResult(data []byte, i int) {
+	errs := s.call.pool.config.Errors
+	err := errs.Goexit() // unless the decoder returns
+	defer func() {
+		if err != nil {
+			s.call.failed(i, errs.Decode(err))
+		}
+	}()
+	if err = s.call.what.Job.Decode(data, i); err == nil {
+		s.taking.finished++
+	}
+}
+
+// settleFailure settles item i, which has failed with the encoded error. What cannot be
+// decoded is the item's error, and a breach of the protocol.
+func (s *session) settleFailure(data []byte, i int) error {
+	errs := s.call.pool.config.Errors
+	failure := errs.Decode(errs.Goexit()) // unless the decoder returns
+	defer func() { s.call.failed(i, failure) }()
+	if len(data) > wire.Slack {
+		err := errors.New("an error of absurd length")
+		failure = errs.Decode(err)
+		return err
+	}
+	decoded, err := errs.Parse(data)
+	if err != nil {
+		failure = errs.Decode(err)
+		return err
+	}
+	failure = decoded
+	return nil
+}
+
+// handleDropped gives back items that the worker will not start: because it was asked to
+// give them back, or because the call goes no further.
+func (s *session) handleDropped(r wire.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered()
+	dropped := s.window.within(r.Seq, r.Last)
+	for _, f := range dropped {
+		if !asked && !s.call.Stopped(f.index) {
+			return errors.New("it dropped an item that it was to run")
+		}
+	}
+	s.window.drop(r.Seq, r.Last)
+	s.giveBack(dropped...)
+	s.emptiedLocked()
+	return nil
+}
+
+// runningLocked is the item that the worker is running, as far as it says so and the item
+// is in flight; 0 is none.
+func (s *session) runningLocked() uint64 {
+	seq := s.started
+	if s.worker.segment != nil {
+		seq, _ = s.worker.segment.Running()
+	}
+	if !s.window.contains(seq) {
+		return 0
+	}
+	return seq
+}
+
+// workerLost settles what was in flight on a worker that has died: results that it had
+// finished are taken in, the item that it was running is blamed, and the others go to other
+// workers. After a Goexit in code of the user's it is called again.
+func (s *session) workerLost() {
+	if s.worker.segment != nil && s.taking.leftover == nil {
+		s.taking.leftover = wire.NewCursor(s.worker.segment.Unsent(s.call.pool.MaxMessage()))
+	}
+	if s.taking.leftover != nil {
+		_ = s.handleRecords(s.taking.leftover, true)
+	}
+	death := s.worker.death(nil)
+	flights, guilty := s.lose()
+	defer s.call.wake()
+	if len(flights) == 0 {
+		return
+	}
+	// A worker runs its items in order, so that the one that it was running can only be
+	// the first.
+	first := flights[0].split(1)
+	defer s.giveBack(flights...)
+	if guilty || s.call.blame.missed(first.index) {
+		s.call.crashed(first.index, death)
+	} else {
+		s.giveBack(first)
+	}
+}
+
+// lose empties the session, and reports whether the first item was running.
+func (s *session) lose() (flights []flight, guilty bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = true
+	flights = s.window.takeAll()
+	return flights, len(flights) > 0 && s.guiltyLocked(flights[0].seq)
+}
+
+// guiltyLocked reports whether the dead worker was running item seq, the first of those in
+// flight. So it was if the segment does not say otherwise: it says 0 between two items, or
+// the item before if that took the worker with it after its outcome had been sent.
+func (s *session) guiltyLocked(seq uint64) bool {
+	if s.worker.segment == nil {
+		return s.started == seq
+	}
+	running, ok := s.worker.segment.Running()
+	return !ok || running >= seq
+}

@@ -1,0 +1,208 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/parallel/internal/pipe"
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/transport"
+	"example.com/parallel/internal/wire"
+)
+
+// reader is the reading side of a worker. All but turn belongs to the goroutine that reads,
+// which is the worker's reader goroutine, the follower, or for one frame the caller of a
+// short call, the leader (see pipe.Turn). A session has the follower wanted while anything
+// is in flight, but for a single item that its caller waits for by itself. Both change with
+// the session's mutex held.
+type reader struct {
+	results transport.Receiver
+	turn    *pipe.Turn
+	frames  *wire.Reader
+	ring    []byte   // results that were read from the segment
+	left    *message // what the leader has left to the follower; set before Yield, taken after Await
+
+	// The follower's, who goes on from here after a Goexit in code of the user's.
+	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
+	greeted bool
+	ended   bool // nothing more can be read
+	cleared bool // reaping has got as far as making room
+}
+
+func (r *reader) init(results transport.Receiver) {
+	r.results, r.turn, r.frames = results, pipe.NewTurn(false), wire.NewReader(results, wire.Slack)
+}
+
+// message is what was met in the pipe.
+type message struct {
+	kind    wire.Kind
+	payload []byte
+	err     error // nothing more will come
+	breach  error // the worker cannot be trusted
+}
+
+// receive reads a frame.
+func (r *reader) receive() message {
+	kind, payload, err := r.frames.Next()
+	m := message{kind: kind, payload: payload, err: err}
+	if errors.Is(err, wire.ErrTooLarge) {
+		m.breach = err
+	}
+	return m
+}
+
+// next is the next frame for the follower.
+func (r *reader) next() message {
+	if r.greeted && r.turn.Await() {
+		m := *r.left
+		r.left = nil
+		return m
+	}
+	return r.receive()
+}
+
+// pollTime is how long the caller of a call that should be over by then waits in system
+// calls of its own before it leaves that to the runtime's poller.
+const pollTime = 200 * time.Microsecond
+
+// readInPlace reads a frame as the leader, whose turn it is until then, and takes it in
+// unless that is the follower's to do. soon says that the answer should come within
+// pollTime.
+func (s *session) readInPlace(soon bool) {
+	r := &s.worker.reader
+	if soon && !r.frames.Buffered() {
+		r.results.Poll(pollTime)
+	}
+	m := r.receive()
+	if m.err == nil && m.kind == wire.KindResults && ranWell(m.payload) {
+		if m.breach = s.handleRecords(wire.NewCursor(m.payload), false); m.breach == nil {
+			r.turn.Yield(false)
+			return
+		}
+	}
+	left := m // m itself stays on the stack
+	r.left = &left
+	r.turn.Yield(true)
+}
+
+// ranWell reports whether there are only results in a frame, and few: errors may be decoded
+// by code of the user's.
+func ranWell(records []byte) bool {
+	if len(records) > shm.RecordsSize {
+		return false
+	}
+	for c := wire.NewCursor(records); c.Len() > 0; {
+		switch r, err := wire.ReadRecord(c); {
+		case err != nil, r.Kind == wire.RecordFailure:
+			return false
+		}
+	}
+	return true
+}
+
+// persist calls f until it returns. Where code of the user's in f calls Goexit, which ends
+// the goroutine, spawn takes another in which f goes on.
+func persist(spawn func(func()), f func()) {
+	spawn(func() {
+		returned := false
+		defer func() {
+			if !returned {
+				persist(spawn, f)
+			}
+		}()
+		f()
+		returned = true
+	})
+}
+
+// read is the follower: it takes in what the worker says until that ends, and reaps the
+// worker.
+func (w *worker) read() {
+	if !w.reader.ended {
+		if err := w.handleFrames(); err != nil {
+			w.kill(fmt.Errorf("it broke the protocol: %w", err))
+		}
+		w.reader.ended = true
+	}
+	select {
+	case <-w.exited: // as it should be: the end of the process closed the pipe
+	case <-time.After(drainTimeout):
+		w.kill(errors.New("it closed its results"))
+	}
+	w.reap()
+}
+
+// handleFrames takes in frame after frame until there are no more. Its error means that
+// the worker cannot be trusted.
+func (w *worker) handleFrames() error {
+	for {
+		if w.reader.records != nil {
+			if err := w.handleRecords(w.reader.records); err != nil {
+				return err
+			}
+			w.reader.records = nil
+		}
+		m := w.reader.next()
+		if m.breach != nil {
+			return m.breach
+		}
+		if m.err != nil {
+			return nil // it has ended, or closed the pipe, and is no use alive
+		}
+		if err := w.handle(m.kind, m.payload); err != nil {
+			return err
+		}
+	}
+}
+
+// handle takes in one frame.
+func (w *worker) handle(kind wire.Kind, payload []byte) error {
+	switch {
+	case kind == wire.KindHello && !w.reader.greeted:
+		w.reader.greeted = true
+		return w.handleWelcome(payload)
+	case kind == wire.KindResults && w.reader.greeted:
+		w.reader.records = wire.NewCursor(payload)
+		return nil
+	default:
+		return fmt.Errorf("a frame of kind %d out of turn", kind)
+	}
+}
+
+func (w *worker) handleWelcome(payload []byte) error {
+	var welcome wire.Welcome
+	if err := welcome.Parse(payload); err != nil {
+		return err
+	}
+	if w.segment != nil && !welcome.Mapped { // it had not the addresses for it
+		w.segment.Close()
+		w.segment = nil
+	}
+	w.reader.frames.SetMax(int(w.pool.config.MaxMessageBytes) + wire.Slack)
+	w.welcome <- welcome // has room for it
+	return nil
+}
+
+// handleRecords takes in what the worker says, which is for its session, if it has one.
+func (w *worker) handleRecords(c *wire.Cursor) error {
+	if s := w.serves(); s != nil {
+		return s.handleRecords(c, false)
+	}
+	return w.handleStray(c)
+}
+
+// handleStray takes in what a worker says that serves no call: how long it was busy, and
+// that there was nothing to give back.
+func (w *worker) handleStray(c *wire.Cursor) error {
+	for c.Len() > 0 {
+		r, err := wire.ReadRecord(c)
+		if err != nil {
+			return err
+		}
+		if r.Kind != wire.RecordBusy && (r.Kind != wire.RecordRecalled || !w.conn.answered()) {
+			return errors.New("an outcome for no call")
+		}
+	}
+	return nil
+}

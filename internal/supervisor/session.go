@@ -1,0 +1,212 @@
+package supervisor
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"example.com/parallel/internal/wire"
+)
+
+// session is one call's use of one worker. Its sender, a goroutine of the call, claims items
+// and sends them in batches. The goroutine that reads what the worker says (see reader)
+// takes in what becomes of them. A batch is sent while the one before runs, so that the
+// worker does not wait for the next while there is one.
+//
+// The sender moves the session from announcing to sending to draining; whatever happens to
+// the worker meanwhile, each item that was claimed is settled once: by an outcome, by being
+// given back, or when the worker is lost.
+type session struct {
+	call   *call
+	worker *worker
+	begun  time.Time
+	tells  sync.WaitGroup // frames that are written without waiting for them; see tell
+
+	// The sender's.
+	attached     bool
+	announcement []byte   // to be written before the first items; nil: it has been
+	known        bool     // the worker had been told of the call before
+	used         bool     // an item has been sent
+	small        [64]byte // for a frame that says where items are,
+	spoken       [64]byte // and for the announcement
+
+	taking taking // the reading goroutine's; see outcomes.go
+
+	mu        sync.Mutex
+	changed   sync.Cond // the sender should look again
+	window    window    // what is in flight
+	announced bool      // the worker has been told of the call
+	started   uint64    // without a segment: the item that the worker said it was starting
+	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
+	told      bool      // tell has been called
+	busy      bool      // what the worker has said is being taken in, maybe by code of the user's
+	lost      bool      // the worker has died, and its items are settled
+	broken    bool      // the worker cannot be written to
+	watch     watch     // the monitor's
+}
+
+func newSession(d *call, w *worker) *session {
+	s := &session{call: d, worker: w, begun: time.Now(), watch: newWatch()}
+	s.changed.L = &s.mu
+	return s
+}
+
+// run sends items until there are none for this worker, or it had better go, and returns
+// when all that it has sent are settled. After a Goexit in code of the user's it is called
+// again.
+func (s *session) run() {
+	if !s.attached && !s.begin() {
+		s.call.lostUnused(s.worker)
+		return
+	}
+	s.send()
+	s.drain()
+	s.leave()
+}
+
+// begin makes the worker's results this session's. It returns false if the worker is lost.
+func (s *session) begin() bool {
+	known, ok := s.worker.attach(s)
+	if !ok {
+		return false
+	}
+	s.attached = true
+	s.call.pool.counters.busy.Add(1)
+	s.call.add(s)
+	s.call.monitor.wake()
+	s.known, s.announcement = known, s.call.announcement(s.spoken[:0], known)
+	return true
+}
+
+// write sends a frame: the first with what is to be said before.
+func (s *session) write(frame []byte) error {
+	w := s.worker
+	if s.announcement == nil {
+		return w.conn.write(frame, 0, nil)
+	}
+	queued, bells := w.conn.pop(w.first[:0])
+	w.first = append(append(queued, s.announcement...), frame...)
+	err := w.conn.write(w.first, bells, nil)
+	if s.announcement = nil; cap(w.first) > bufferKeep {
+		w.first = nil
+	}
+	s.setAnnounced()
+	if s.call.bounded() {
+		s.call.monitor.act() // the worker has not been told
+	}
+	return err
+}
+
+func (s *session) setAnnounced() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.announced = true
+}
+
+// leave gives the worker back to the pool. The worker is told of the end of the call when
+// that comes: until then it may have to serve it again.
+func (s *session) leave() {
+	w := s.worker
+	s.call.remove(s)
+	if s.announcement != nil && !s.known { // there was nothing to send behind it
+		w.forget(s.call.id)
+	}
+	if s.told {
+		s.tells.Wait()
+	}
+	s.call.pool.counters.busy.Add(-1)
+	if cap(w.frame) > bufferKeep {
+		w.frame = nil
+	}
+	if !w.detach() || s.broken {
+		w.frame, w.first = nil, nil // calls remember their workers for longer than these live
+		if !s.used {
+			s.call.lostUnused(w)
+		}
+		return
+	}
+	if w.segment != nil {
+		w.segment.Trim()
+	}
+	s.call.pool.release(w)
+}
+
+// fail gives up a worker that cannot be written to. If it has died by itself, that is what
+// its item is told.
+func (s *session) fail(err error) {
+	s.mu.Lock()
+	s.broken = true
+	s.mu.Unlock()
+	select {
+	case <-s.worker.exited:
+	case <-time.After(drainTimeout):
+		s.worker.kill(fmt.Errorf("%w: %w", errDeaf, err))
+	}
+}
+
+// drain waits until all that was sent is settled, and all that was said taken in: until then
+// the worker must not serve another session.
+func (s *session) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var asked uint64
+	for !s.window.empty() || s.busy {
+		first, _, running := s.window.first()
+		if !running {
+			s.changed.Wait()
+			continue
+		}
+		// A part that the worker had taken is given back after its current item at the
+		// earliest.
+		if first != asked && s.call.pool.wanted() {
+			asked = first
+			s.recallLocked()
+		}
+		s.awaitLocked()
+	}
+}
+
+// awaitLocked waits until something may have changed, while anything is in flight.
+func (s *session) awaitLocked() {
+	turn := s.worker.reader.turn
+	if s.call.callerServes && s.window.items == 1 && s.call.Left() == 0 && turn.Lead() {
+		soon := s.backlogLocked() < pollTime
+		s.mu.Unlock()
+		defer s.mu.Lock()
+		s.readInPlace(soon)
+		return
+	}
+	turn.Want(true)
+	turn.Wake()
+	s.changed.Wait()
+}
+
+// wake has the sender look again.
+func (s *session) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Signal()
+}
+
+// backlogLocked is the time that the items in flight should take; 0 if that is not known.
+func (s *session) backlogLocked() time.Duration { return s.call.Cost().Of(s.window.items) }
+
+// recallLocked asks the worker to give back what it has not started.
+func (s *session) recallLocked() {
+	if s.window.items < 2 || !s.worker.conn.recalling() {
+		return
+	}
+	s.tellLocked(wire.Finish(wire.Begin(nil, wire.KindRecall)))
+}
+
+// tellLocked sends a frame without waiting for it: a worker that does not read must not hold
+// up the clocks of others.
+func (s *session) tellLocked(frame []byte) {
+	s.told = true
+	w := s.worker
+	s.tells.Go(func() {
+		if err := w.conn.write(frame, 1, w.segment); err != nil {
+			s.fail(err)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"unsafe"
+
+	"example.com/parallel"
+	"example.com/parallel/internal/proc"
+	"example.com/parallel/internal/supervisor"
+	"example.com/parallel/internal/testkit"
+	"example.com/parallel/internal/transport"
+)
+
+// Tests of this package that start workers use it through package parallel, as users do.
+// The workers are this test binary, started again.
+
+func TestMain(m *testing.M) {
+	parallel.Init()
+	isParent = true
+	os.Exit(m.Run())
+}
+
+// isParent says that this process is no worker.
+var isParent bool
+
+// errKnown is a sentinel that both sides know.
+var errKnown = errors.New("known on both sides")
+
+func init() {
+	parallel.Register(testkit.Double)
+	parallel.Register(testkit.PID)
+	parallel.Register(testkit.Present)
+	parallel.Register(testkit.Gate)
+	parallel.RegisterEach(testkit.Touch)
+	parallel.RegisterError(errKnown)
+}
+
+// testPool returns p, to be closed at t's end. Its workers are started by the launcher that
+// everyTransport has chosen.
+func testPool(t *testing.T, p *parallel.ProcessPool) *parallel.ProcessPool {
+	p.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, p.Env...)
+	setLauncher(p, launcher)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// inner is the pool of this package that is behind one of package parallel.
+func inner(p *parallel.ProcessPool) *supervisor.Pool {
+	p.Stats() // it is made on first use
+	return *field[*supervisor.Pool](p, "pool")
+}
+
+// setLauncher has the workers of p, which has not been used, started by l.
+func setLauncher(p *parallel.ProcessPool, l transport.Launcher) {
+	*field[transport.Launcher](p, "launcher") = l
+}
+
+// field is a field of p that only package parallel may use.
+func field[V any](p *parallel.ProcessPool, name string) *V {
+	f := reflect.ValueOf(p).Elem().FieldByName(name)
+	if f.Type() != reflect.TypeFor[V]() {
+		panic("ProcessPool." + name + " is a " + f.Type().String())
+	}
+	return (*V)(unsafe.Pointer(f.UnsafeAddr()))
+}
+
+// launchers are the ways in which a worker of this machine and its parent reach each other.
+var launchers = map[string]proc.Local{"segment": {}, "file": {SharedInFile: true}, "pipe": {NoShared: true}}
+
+// launcher starts the workers of pools that testPool is given.
+var launcher proc.Local
+
+// everyTransport runs test with workers that share a segment, in memory or in a file, and
+// with workers that share none.
+func everyTransport(t *testing.T, test func(t *testing.T)) {
+	for _, name := range []string{"segment", "file", "pipe"} {
+		t.Run(name, func(t *testing.T) {
+			launcher = launchers[name]
+			t.Cleanup(func() { launcher = proc.Local{} })
+			test(t)
+		})
+	}
+}
+
+// itemErrors takes the error of a call with KeepGoing apart.
+func itemErrors(err error) (items []*parallel.ItemError) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			var item *parallel.ItemError
+			if errors.As(e, &item) {
+				items = append(items, item)
+			}
+		}
+	}
+	return items
+}
+
+// occupy has a worker of pool run an item until the function that it returns is called, and
+// returns the worker's number.
+func occupy(t *testing.T, pool *parallel.ProcessPool) (pid int, finish func()) {
+	dir := t.TempDir()
+	runs, open := filepath.Join(dir, "runs"), filepath.Join(dir, "go")
+	task := parallel.Spawn(t.Context(), testkit.Gate, testkit.Step{Make: runs, Wait: open}, parallel.On(pool))
+	testkit.WaitFor(t, "the item to run", func() bool { return testkit.Exists(runs) })
+	return task.PID(), func() {
+		_ = testkit.Touch(context.Background(), open)
+		if _, err := task.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}

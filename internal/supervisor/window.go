@@ -1,0 +1,159 @@
+package supervisor
+
+import (
+	"math"
+
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/shm"
+)
+
+// flight is items in flight that follow one another: sent to a worker and not settled.
+type flight struct {
+	seq   uint64 // the first one's sequence number, which counts what the worker was sent,
+	index int    // and its number in the call
+	count int    // at least 1
+	bytes int    // their encoded size
+	slot  int    // of the segment, in which they are, and 1; 0: in none
+}
+
+func (f flight) span() schedule.Span { return schedule.Span{Lo: f.index, Hi: f.index + f.count} }
+
+// end is the sequence number after the last one's.
+func (f flight) end() uint64 { return f.seq + uint64(f.count) }
+
+// split takes the first n items off f. Of its bytes the rest keeps an even share.
+func (f *flight) split(n int) (first flight) {
+	left := f.bytes / f.count * (f.count - n)
+	first = flight{f.seq, f.index, n, f.bytes - left, f.slot}
+	*f = flight{f.seq + uint64(n), f.index + n, f.count - n, left, f.slot}
+	return first
+}
+
+// window is what a worker has in flight, in the order in which it runs it. A worker runs
+// its items in order, so that the item that is running, and the next outcome, can only be
+// the first. It is not safe for concurrent use: the session's mutex guards it.
+type window struct {
+	flights []flight
+	items   int            // in all of them
+	bytes   int            // their encoded size
+	slots   [shm.Slots]int // how many of the items are in each slot of the segment
+}
+
+// add puts f behind what is in flight.
+func (w *window) add(f flight) {
+	w.flights = append(w.flights, f)
+	w.count(f, 1)
+}
+
+// count counts f in, with sign 1, or out, with sign −1.
+func (w *window) count(f flight, sign int) {
+	w.items += sign * f.count
+	w.bytes += sign * f.bytes
+	if f.slot > 0 {
+		w.slots[f.slot-1] += sign * f.count
+	}
+}
+
+func (w *window) empty() bool { return len(w.flights) == 0 }
+
+// first is the first item in flight.
+func (w *window) first() (seq uint64, index int, ok bool) {
+	if w.empty() {
+		return 0, 0, false
+	}
+	return w.flights[0].seq, w.flights[0].index, true
+}
+
+// peek returns at most n items that follow one another, if seq is the first in flight.
+func (w *window) peek(seq uint64, n int) (f flight, ok bool) {
+	if w.empty() || w.flights[0].seq != seq {
+		return flight{}, false
+	}
+	f = w.flights[0]
+	return f.split(min(n, f.count)), true
+}
+
+// pop takes at most n items that follow one another out of flight, if seq is the first. If
+// it is not, behind is how many items from seq on have been popped before.
+func (w *window) pop(seq uint64, n int) (f flight, behind int, ok bool) {
+	if w.empty() {
+		return flight{}, 0, false
+	}
+	first := &w.flights[0]
+	if first.seq != seq {
+		if seq < first.seq {
+			behind = int(min(first.seq-seq, math.MaxInt32))
+		}
+		return flight{}, behind, false
+	}
+	f = first.split(min(n, first.count))
+	if first.count == 0 {
+		w.flights = w.flights[1:]
+	}
+	w.count(f, -1)
+	return f, 0, true
+}
+
+// within returns what is in flight of the items first to last.
+func (w *window) within(first, last uint64) []flight {
+	_, dropped := w.parted(first, last)
+	return dropped
+}
+
+// drop takes the items first to last out of flight, as far as they are in flight.
+func (w *window) drop(first, last uint64) {
+	kept, dropped := w.parted(first, last)
+	for _, f := range dropped {
+		w.count(f, -1)
+	}
+	w.flights = kept
+}
+
+func (w *window) parted(first, last uint64) (kept, dropped []flight) {
+	end := min(last, math.MaxUint64-1) + 1
+	keep := func(f flight) {
+		if f.count > 0 {
+			kept = append(kept, f)
+		}
+	}
+	for _, f := range w.flights {
+		keep(f.splitAt(first))
+		if f.count > 0 {
+			if d := f.splitAt(end); d.count > 0 {
+				dropped = append(dropped, d)
+			}
+		}
+		keep(f)
+	}
+	return kept, dropped
+}
+
+// splitAt takes the items before seq off f.
+func (f *flight) splitAt(seq uint64) (before flight) {
+	if seq <= f.seq {
+		return flight{}
+	}
+	return f.split(int(min(seq-f.seq, uint64(f.count))))
+}
+
+// contains reports whether seq may be in flight.
+func (w *window) contains(seq uint64) bool {
+	return !w.empty() && w.flights[0].seq <= seq && seq < w.flights[len(w.flights)-1].end()
+}
+
+// freeSlot is a slot that none of the items is in, and 1; 0: there is none.
+func (w *window) freeSlot() int {
+	for i, n := range w.slots {
+		if n == 0 {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// takeAll empties the window.
+func (w *window) takeAll() []flight {
+	flights := w.flights
+	*w = window{}
+	return flights
+}

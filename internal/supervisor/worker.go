@@ -1,0 +1,223 @@
+package supervisor
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/transport"
+	"example.com/parallel/internal/wire"
+)
+
+const (
+	bufferKeep   = 64 << 10    // bytes of a buffer that a worker keeps between calls
+	drainTimeout = time.Second // how long what a dead worker has said may still be waited for, if something that it started holds its pipes open from outside its group
+)
+
+// worker is the parent's end of one worker process.
+type worker struct {
+	pool    *Pool
+	link    *transport.Worker
+	conn    conn
+	segment *shm.Segment // nil: everything goes through the stream. Set before the worker is ready
+	reader  reader
+	output  output
+	welcome chan wire.Welcome // its answer to Hello, once; holds one
+	exited  chan struct{}     // closed when the process has gone
+	dead    chan struct{}     // closed when nothing of the worker is left
+
+	holding
+
+	mu      sync.Mutex
+	status  status
+	reason  error               // why this package killed it; nil: it has not
+	exit    transport.Exit      // from exited on
+	session *session            // takes in the results; nil while it is idle
+	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
+}
+
+// holding belongs to the holder of the worker, which is a session, the list of idle
+// workers, or no one yet.
+type holding struct {
+	items     int    // that it was sent
+	lastSeq   uint64 // of the last item that it was sent
+	frame     []byte // buffer for frames of items,
+	first     []byte // and for the first of a call's, with what goes before it
+	idleSince time.Duration
+	served    bool // it has been idle, so it has served before or could have
+}
+
+// status is where a worker is in its life. It only goes forward.
+type status uint8
+
+const (
+	serving status = iota // it may be sent items, as far as is known
+	ending                // this package has killed it; its exit is awaited
+	exited                // its process has gone; what it said may still be to be read
+	reaped                // nothing more will come of it, and what it had in flight is being settled
+)
+
+// errRetired is why a worker is killed that is not needed any more: no item's error, and
+// no death that counts.
+var errRetired = errors.New("it was not needed any more")
+
+func newWorker(p *Pool, link *transport.Worker) *worker {
+	w := &worker{
+		pool: p, link: link, segment: link.Shared,
+		exited: make(chan struct{}), dead: make(chan struct{}),
+		welcome: make(chan wire.Welcome, 1), calls: make(map[uint64]struct{}),
+	}
+	w.conn.init(link.Requests, p.config.StartTimeout, func() { w.kill(errDeaf) })
+	w.reader.init(link.Results)
+	return w
+}
+
+// serve starts what serves the worker until it is dead.
+func (w *worker) serve() {
+	w.pool.unreaped.Add(1)
+	c := &w.pool.config
+	w.output.relay(w.link.Stdout, c.Stdout, &w.pool.outputMu, nil)
+	w.output.relay(w.link.Stderr, c.Stderr, &w.pool.outputMu, &w.output.stderr)
+	go w.awaitExit()
+	persist(func(f func()) { go f() }, w.read)
+}
+
+func (w *worker) pid() int { return w.link.Process.PID() }
+
+// awaitExit waits for the process to exit, and gives what may still be read of it a limit.
+func (w *worker) awaitExit() {
+	exit := w.link.Process.Wait()
+	w.mu.Lock()
+	w.status, w.exit = max(w.status, exited), exit
+	w.mu.Unlock()
+	w.reader.turn.End()
+	late := time.Now().Add(drainTimeout)
+	for _, s := range []transport.Stream{w.link.Results, w.link.Stdout, w.link.Stderr} {
+		if s != nil {
+			_ = s.SetReadDeadline(late) // without it, its end of file ends the reading
+		}
+	}
+	close(w.exited)
+}
+
+// reap ends the worker when nothing more can be read: it makes room in the pool, and has
+// the session settle what was in flight. After a Goexit in code of the user's the reader
+// calls it again.
+func (w *worker) reap() {
+	<-w.exited
+	w.output.relays.Wait()
+	w.mu.Lock()
+	w.status = reaped
+	s := w.session
+	w.mu.Unlock()
+	w.conn.drop()
+	if !w.reader.cleared {
+		w.reader.cleared = true
+		w.makeRoom()
+	}
+	if s != nil {
+		s.workerLost()
+	}
+	if w.segment != nil {
+		w.segment.Close()
+	}
+	w.reader.frames, w.reader.ring = nil, nil // calls remember their workers for longer than these live
+	close(w.dead)
+	w.pool.unreaped.Done()
+}
+
+// makeRoom gives back what a dead worker held, but for its segment, which is still to be
+// read.
+func (w *worker) makeRoom() {
+	for _, c := range []io.Closer{w.link.Requests, w.link.Results} {
+		c.Close()
+	}
+	w.mu.Lock()
+	expected := w.reason == errRetired
+	w.mu.Unlock()
+	if !expected {
+		w.pool.counters.died.Add(1)
+	}
+	w.pool.gone(w)
+	if !expected {
+		w.pool.config.Logger.Warn("parallel: worker died", "pid", w.pid(), "error", w.crash(nil).Error())
+	}
+}
+
+// crash is the error of an item whose worker died. reason says why, unless this package
+// has killed it.
+func (w *worker) crash(reason error) error { return w.pool.config.Errors.Crash(w.death(reason)) }
+
+func (w *worker) death(reason error) Crash {
+	<-w.exited
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reason != nil && w.reason != errRetired {
+		reason = w.reason
+	}
+	return Crash{PID: w.pid(), ExitCode: w.exit.Code, Signal: w.exit.Signal, Stderr: w.output.stderr.bytes(), Reason: reason}
+}
+
+// kill ends the worker and all that it started. reason is the error of the item that it is
+// running.
+func (w *worker) kill(reason error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status >= exited {
+		return
+	}
+	w.status = ending
+	if w.reason == nil {
+		w.reason = reason
+	}
+	w.link.Process.Kill()
+}
+
+// retire ends a worker that is not needed any more.
+func (w *worker) retire() { w.kill(errRetired) }
+
+// usable reports whether the worker may be sent items, as far as is known.
+func (w *worker) usable() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status == serving
+}
+
+// attach makes s take in the worker's results. known says whether the worker has been told
+// of the call before. It returns false for ok if no results will come.
+func (w *worker) attach(s *session) (known, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status != serving {
+		return false, false
+	}
+	w.session = s
+	_, known = w.calls[s.call.id]
+	w.calls[s.call.id] = struct{}{}
+	return known, true
+}
+
+// detach ends what attach began. It returns false if the worker has been reaped.
+func (w *worker) detach() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.session = nil
+	w.reader.turn.Want(false)
+	return w.status != reaped
+}
+
+// forget takes in that the worker is told of the end of a call.
+func (w *worker) forget(call uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.calls, call)
+}
+
+// serves is the session that the worker's results belong to; nil while it is idle.
+func (w *worker) serves() *session {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.session
+}

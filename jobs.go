@@ -1,0 +1,197 @@
+package parallel
+
+import (
+	"context"
+	"sync/atomic"
+	"unsafe"
+
+	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/schedule"
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/stream"
+	"example.com/parallel/internal/supervisor"
+	"example.com/parallel/internal/worker"
+)
+
+// The typed side of calls. A job is the items and results of one call: the packages below
+// know items by number, and as bytes. The loops are instantiated in the user's package, so
+// that what they call for each item goes through inline.go.
+
+// job is a call that can run on goroutines and, once bind has been called, in worker
+// processes.
+type job interface {
+	supervisor.Job
+	bind(in, out *codec.Plan)
+}
+
+// plans is how items and results are encoded: nothing on goroutines.
+type plans struct{ in, out *codec.Plan }
+
+func (p *plans) bind(in, out *codec.Plan) { p.in, p.out = in, out }
+
+// mapJob is the job of Map and Spawn.
+type mapJob[T, R any] struct {
+	plans
+	items   []T
+	results []R
+	fn      func(context.Context, T) (R, error)
+}
+
+func (j *mapJob[T, R]) Run(ctx context.Context, s schedule.Span, at *int, yield *atomic.Uint32) error {
+	return mapItems(ctx, j.items, j.results, j.fn, s, at, yield)
+}
+
+// mapItems is the loop of Map; see schedule.Job. What it does for each item beside the call
+// is what the plain loop does not: it must stay this little.
+func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s schedule.Span, at *int, yield *atomic.Uint32) error {
+	items, out = items[:s.Hi], out[:s.Hi]
+	for i := s.Lo; i < len(items); i++ {
+		*at = i
+		r, err := fn(ctx, items[i])
+		if err != nil {
+			return err
+		}
+		out[i] = r
+		if raised(yield) {
+			*at = i + 1
+			return nil
+		}
+	}
+	*at = s.Hi
+	return nil
+}
+
+func (j *mapJob[T, R]) Encode(dst []byte, i, limit int) ([]byte, error) {
+	return j.in.Append(dst, unsafe.Pointer(&j.items[i]), limit)
+}
+
+func (j *mapJob[T, R]) Decode(src []byte, i int) error {
+	return decodeInto(&j.results[i], src, j.out)
+}
+
+func (j *mapJob[T, R]) Items(s schedule.Span) []byte { return memory(j.items[s.Lo:s.Hi]) }
+
+func (j *mapJob[T, R]) Results(s schedule.Span) []byte { return memory(j.results[s.Lo:s.Hi]) }
+
+// memory is the memory of values.
+func memory[V any](values []V) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(*new(V))))
+}
+
+// decodeInto decodes src into *v, or leaves *v zero.
+func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {
+	err := ErrGoexit // unless Decode returns
+	defer func() {
+		if err != nil {
+			*v = *new(V)
+		}
+	}()
+	err = plan.Decode(src, unsafe.Pointer(v))
+	return err
+}
+
+// eachJob is the job of ForEach.
+type eachJob[T any] struct {
+	plans
+	items []T
+	fn    func(context.Context, T) error
+}
+
+func (j *eachJob[T]) Run(ctx context.Context, s schedule.Span, at *int, yield *atomic.Uint32) error {
+	return eachItem(ctx, j.items, j.fn, s, at, yield)
+}
+
+// eachItem is the loop of ForEach; see schedule.Job.
+func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s schedule.Span, at *int, yield *atomic.Uint32) error {
+	items = items[:s.Hi]
+	for i := s.Lo; i < len(items); i++ {
+		*at = i
+		if err := fn(ctx, items[i]); err != nil {
+			return err
+		}
+		if raised(yield) {
+			*at = i + 1
+			return nil
+		}
+	}
+	*at = s.Hi
+	return nil
+}
+
+func (j *eachJob[T]) Encode(dst []byte, i, limit int) ([]byte, error) {
+	return j.in.Append(dst, unsafe.Pointer(&j.items[i]), limit)
+}
+
+func (j *eachJob[T]) Decode(src []byte, _ int) error { return decodeInto(new(struct{}), src, j.out) }
+
+func (j *eachJob[T]) Items(s schedule.Span) []byte { return memory(j.items[s.Lo:s.Hi]) }
+
+func (j *eachJob[T]) Results(schedule.Span) []byte { return nil } // they have no size
+
+// seqJob is the job of MapSeq: the stream, and what worker processes need besides.
+type seqJob[T, R any] struct {
+	plans
+	*stream.Stream[T, R]
+}
+
+func (j *seqJob[T, R]) Encode(dst []byte, i, limit int) ([]byte, error) {
+	return j.in.Append(dst, unsafe.Pointer(j.Item(i)), limit)
+}
+
+func (j *seqJob[T, R]) Decode(src []byte, i int) error {
+	var r R
+	if err := decodeInto(&r, src, j.out); err != nil {
+		return err
+	}
+	j.Put(i, r)
+	return nil
+}
+
+func (j *seqJob[T, R]) Items(schedule.Span) []byte { return nil } // they are not in one piece
+
+func (j *seqJob[T, R]) Results(schedule.Span) []byte { return nil }
+
+// runPart is the loop of a worker process: it runs fn on the items of p; see
+// worker.Function.
+func runPart[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *worker.Part, in, out *codec.Plan) error {
+	fn = limited(fn, p.Timeout())
+	if p.ItemSize() > 0 && out.FixedSize() > 0 && out.FixedSize() <= shm.RingRoom {
+		return runPlain(ctx, fn, p)
+	}
+	item, r := new(T), new(R) // codecs look at them: on the heap, once for all
+	for limit := p.Limit(); more(p); {
+		*item = *new(T)
+		if err := in.Decode(p.Next(), unsafe.Pointer(item)); err != nil {
+			return decodeItemError(err)
+		}
+		var err error
+		if *r, err = fn(ctx, *item); err != nil {
+			return err
+		}
+		b, err := out.Append(p.Buffer(), unsafe.Pointer(r), limit)
+		if err != nil {
+			return encodeError("result", err)
+		}
+		p.Put(b)
+	}
+	return nil
+}
+
+// runPlain is runPart for values whose encoding is their memory.
+func runPlain[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *worker.Part) error {
+	items := unsafe.Pointer(unsafe.SliceData(p.Data()))
+	for more(p) {
+		i := begin(p)
+		r, err := fn(ctx, *(*T)(unsafe.Add(items, uintptr(i)*unsafe.Sizeof(*new(T)))))
+		if err != nil {
+			return err
+		}
+		at := room(p, int(unsafe.Sizeof(r)))
+		if at == nil {
+			at = p.MakeRoom()
+		}
+		*(*R)(unsafe.Pointer(at)) = r
+		commit(p, int(unsafe.Sizeof(r)))
+	}
+	return nil
+}

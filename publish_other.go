@@ -1,8 +1,0 @@
-//go:build !amd64 || race
-
-package parallel
-
-import "sync/atomic"
-
-// publish stores v with what was written before it visible first.
-func publish(word *atomic.Uint64, v uint64) { word.Store(v) }
