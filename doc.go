@@ -86,9 +86,12 @@
 //     MarshalText and UnmarshalText, which are used in this order.
 //
 // Nil and empty stay apart, NaN keeps its bits, and a time keeps its location but
-// not its monotonic reading. Two pointers to one value arrive as pointers to two
-// equal ones. Register panics with the path to what cannot be sent: a func, a
-// chan, or an unexported field. A value that contains itself is its item's error.
+// not its monotonic reading. The location must be UTC, Local, a fixed zone, or a
+// zone of the time zone database; a time in any other is its item's error, and so
+// is a time that would have another offset in the other process. Two pointers to
+// one value arrive as pointers to two equal ones. Register panics with the path
+// to what cannot be sent: a func, a chan, or an unexported field. A value that
+// contains itself is its item's error.
 //
 // # Lifetime
 //

@@ -43,7 +43,7 @@ var (
 	ownErrors = []error{ErrNotRegistered, ErrNotInitialized, ErrPoolClosed, ErrMemoryLimit, ErrGoexit}
 )
 
-const ownFingerprint = "3db6d235c89d78e6"
+const ownFingerprint = "d14b4ceaf7290d3a"
 
 func init() { types.Include(ownTypes, ownErrors) }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/gob"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -48,8 +50,27 @@ func BenchmarkCodec(b *testing.B) {
 	b.Run("type=any", func(b *testing.B) {
 		benchmark[any](b, map[string]any{"a": 1, "b": "two", "c": []any{1.5, nil, true}})
 	})
-	b.Run("type=time/zone=utc", func(b *testing.B) { benchmark(b, time.Now().UTC()) })
-	b.Run("type=time/zone=local", func(b *testing.B) { benchmark(b, time.Now()) })
+	for name, loc := range map[string]*time.Location{"utc": time.UTC, "local": time.Local, "fixed": zones()["fixed"], "named": zones()["Europe/Berlin"]} {
+		b.Run("type=time/zone="+name, func(b *testing.B) { benchmark(b, time.Now().In(loc)) })
+		b.Run("type=stamped/zone="+name, func(b *testing.B) { benchmark(b, Stamped{small(), time.Now().In(loc)}) })
+		b.Run("type=times/n=1000/zone="+name, func(b *testing.B) { benchmark(b, hours(1000, loc)) })
+	}
+	b.Run("type=times/n=1000/zone=many", func(b *testing.B) { benchmark(b, hours(1000, slices.Collect(maps.Values(zones()))...)) })
+}
+
+// Stamped is a usual struct, with a time.
+type Stamped struct {
+	Small
+	At time.Time
+}
+
+// hours gives n times of several years, out of order, in each of the locations in turn.
+func hours(n int, locs ...*time.Location) []time.Time {
+	times := make([]time.Time, n)
+	for i := range times {
+		times[i] = time.Unix(1.6e9, 0).Add(time.Duration(i*7919%(5*365*24)) * time.Hour).In(locs[i%len(locs)])
+	}
+	return times
 }
 
 func repeated[T any](v T, n int) []T {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"reflect"
 	"sync"
-	"time"
 	"unsafe"
 )
 
@@ -13,7 +12,7 @@ import (
 type decoder struct {
 	types *Types
 	depth int
-	zones []*time.Location // that the message has defined so far
+	zones zoneTable
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
@@ -26,11 +25,7 @@ func newDecoder(t *Types) *decoder {
 
 func (d *decoder) release() {
 	d.types = nil
-	clear(d.zones)
-	d.zones = d.zones[:0]
-	if cap(d.zones) > maxZones {
-		d.zones = nil
-	}
+	d.zones.reset()
 	decoders.Put(d)
 }
 

@@ -21,7 +21,8 @@
 //	pointer          0 for nil, else 1 and what it points to
 //	interface        0 for nil, else 1+2*type id and the value, or 2+2*sentinel id
 //	marshaler        length, bytes
-//	time.Time        seconds (8 bytes), nanoseconds (4 bytes), location
+//	time.Time        seconds (8 bytes), nanoseconds (4 bytes), location: 0 for UTC, a definition (fixed zone or name in
+//	                 the time zone database, with abbreviation and offset), or 8+place of an earlier definition
 //
 // Lengths and ids are unsigned varints. Both sides run the same build for the same architecture, which they establish
 // by comparing [Plan.Shape] and [Types.Describe]; nothing on the wire repeats it.
@@ -32,7 +33,8 @@
 // all input or fails, and it allocates at most 256 bytes for each byte of input plus 4 KiB. Two rules make
 // that hold for every type: a length is compared with the bytes that remain before memory is allocated for it, and
 // every type takes at least one byte on the wire for each 24 bytes in memory ([memoryPerByte]), for which types that
-// would take less are filled up with zeros. What a type's own Unmarshal method allocates is that method's matter.
+// would take less are filled up with zeros. What a type's own Unmarshal method allocates is that method's matter. A name
+// in the time zone database makes the process load that zone, once.
 // Every byte of input is read into this process's memory before it is checked, so input that changes during a call
 // can give a wrong value but no invalid one.
 package codec

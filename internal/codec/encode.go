@@ -23,7 +23,7 @@ type encoder struct {
 	limit  int // as the caller gave it, for the error
 	depth  int
 	onPath map[visit]struct{} // used beyond trackAfter only
-	zones  zoneWriter
+	zones  zoneTable
 }
 
 // A visit is a reference that is being followed. The node belongs to it since a struct and its first field share an

@@ -27,7 +27,8 @@ func (e *SizeError) Error() string {
 }
 
 // ValueError says that one value of an acceptable type cannot cross: an interface in it holds an unregistered type, it
-// contains itself, it is nested too deeply, or its own marshal or unmarshal method failed.
+// contains itself, it is nested too deeply, a time in it has a location that cannot be found by its name or differs
+// between the processes, or its own marshal or unmarshal method failed.
 type ValueError struct {
 	Path   string // as in TypeError
 	Reason string

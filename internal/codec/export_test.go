@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"reflect"
-	"time"
-)
+import "reflect"
 
 // BuiltinTypes gives the types that are known from the start.
 func BuiltinTypes() (types []reflect.Type) {
@@ -23,11 +20,10 @@ func BuiltinLines() (lines []string) {
 // BuiltinFingerprint is what Describe says in their place.
 const BuiltinFingerprint = builtinFingerprint
 
-// Rebuild gives what a process that has never seen loc makes of it.
-func Rebuild(loc *time.Location) (*time.Location, error) {
-	def, err := define(loc, readZone)
-	if err != nil {
-		return nil, err
-	}
-	return buildZone([]byte(def))
-}
+// The codes of zones on the wire, for messages that tests compose.
+const (
+	ZoneFixed      = zoneFixed
+	ZoneNamed      = zoneNamed
+	ZoneLocal      = zoneLocal
+	FirstKnownZone = firstKnown
+)

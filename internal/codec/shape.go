@@ -8,7 +8,7 @@ import (
 )
 
 // wireVersion changes whenever the wire form of any type does.
-const wireVersion = 1
+const wireVersion = 2
 
 // shapeOf describes the wire form of a type and of all that it refers to. A named type is described where it first
 // occurs and given a number, by which it is referred to afterwards, so that recursive types end.

@@ -6,14 +6,15 @@ import (
 	"unsafe"
 )
 
-// A time travels as its seconds since 1970, its nanoseconds, and a zone code: UTC, a definition that follows, or the
-// number of an earlier definition in the same message. Defining a zone once per message keeps a slice of local times
-// small. A monotonic reading means nothing to another process and is dropped.
+// A time travels as its seconds since 1970, its nanoseconds, and a code for its location: UTC, a zone that is defined
+// here, or a zone that the message has defined before. Defining a zone once keeps a slice of local times small. A
+// monotonic reading means nothing to another process and is dropped.
 const (
 	zoneUTC    = 0
-	zoneNew    = 1 // a definition follows
-	zoneLocal  = 2 // a definition follows; it is the sender's time.Local
-	firstKnown = 3 // firstKnown+i is the definition i of this message
+	zoneFixed  = 1 // the offset, as a varint, and the name follow
+	zoneNamed  = 2 // the offset, the name and the abbreviation follow
+	zoneLocal  = 4 // is added to one of these two if the location is the sender's time.Local
+	firstKnown = 8 // firstKnown+i is zone i of the message's zoneTable
 )
 
 // instantSize is the wire size of seconds and nanoseconds, and minTime that of the shortest time.
@@ -24,16 +25,40 @@ const (
 
 func encTime(e *encoder, _ *node, b []byte, p unsafe.Pointer) ([]byte, error) {
 	t := *(*time.Time)(p)
-	b = binary.NativeEndian.AppendUint64(b, uint64(t.Unix()))
+	sec, loc := t.Unix(), t.Location()
+	b = binary.NativeEndian.AppendUint64(b, uint64(sec))
 	b = binary.NativeEndian.AppendUint32(b, uint32(t.Nanosecond()))
-	loc := t.Location()
 	if loc == time.UTC {
 		return append(b, zoneUTC), nil
 	}
-	if loc == e.zones.last {
-		return appendUvarint(b, e.zones.lastCode), nil
+	for i := range e.zones.len() {
+		if z := &e.zones.zones[i]; z.loc == loc && z.covers(sec) {
+			return append(b, firstKnown+byte(i)), nil
+		}
 	}
-	return e.zones.append(e, b, loc)
+	return e.zone(b, t)
+}
+
+// zone writes the zone of a time that is in none of the known ones.
+func (e *encoder) zone(b []byte, t time.Time) ([]byte, error) {
+	var z zone
+	if err := z.describe(t); err != nil {
+		return b, err
+	}
+	if i := e.zones.find(&z, t); i >= 0 {
+		return append(b, firstKnown+byte(i)), nil
+	}
+	name := z.loc.String()
+	if e.room(b) < len(name)+len(z.abbreviation) {
+		return b, e.tooLarge()
+	}
+	e.zones.add(&z)
+	b = binary.AppendVarint(append(b, z.kind), int64(z.offset))
+	b = append(appendUvarint(b, uint64(len(name))), name...)
+	if z.kind&zoneNamed != 0 {
+		b = append(appendUvarint(b, uint64(len(z.abbreviation))), z.abbreviation...)
+	}
+	return b, nil
 }
 
 func decTime(d *decoder, _ *node, s []byte, p unsafe.Pointer) ([]byte, error) {
@@ -45,125 +70,51 @@ func decTime(d *decoder, _ *node, s []byte, p unsafe.Pointer) ([]byte, error) {
 	if nsec >= uint32(time.Second) {
 		return s, d.malformed(s, "more nanoseconds than a second has")
 	}
-	code, rest, err := d.uvarint(s[instantSize:])
-	if err != nil {
-		return s, err
-	}
-	t := time.Unix(sec, int64(nsec))
+	t, code, rest := time.Unix(sec, int64(nsec)), s[instantSize], s[minTime:]
 	switch {
 	case code == zoneUTC:
-		*(*time.Time)(p) = t.UTC()
-		return rest, nil
-	case code == zoneNew || code == zoneLocal:
-		var def []byte
-		if def, rest, err = d.bytes(rest); err != nil {
+		t = t.UTC()
+	case code < firstKnown:
+		loc, after, err := d.zone(rest, code, t)
+		if err != nil {
 			return s, err
 		}
-		loc, err := zoneFrom(def, code == zoneLocal)
-		if err != nil {
-			return s, d.malformed(rest, err.Error())
+		t, rest = t.In(loc), after
+	case int(code-firstKnown) < d.zones.len():
+		z := &d.zones.zones[code-firstKnown]
+		if t = t.In(z.loc); !z.holds(t) {
+			return s, otherTime(t, z.loc.String(), z.abbreviation, z.offset)
 		}
-		d.zones = append(d.zones, loc)
-		*(*time.Time)(p) = t.In(loc)
-		return rest, nil
-	case code-firstKnown >= uint64(len(d.zones)):
+	default:
 		return s, d.malformed(s, "an unknown time zone")
 	}
-	*(*time.Time)(p) = t.In(d.zones[code-firstKnown])
+	*(*time.Time)(p) = t
 	return rest, nil
 }
 
-// A zoneWriter numbers the zones of one message.
-type zoneWriter struct {
-	last     *time.Location
-	lastCode uint64
-	sent     []sentZone
-	codes    map[sentZone]uint64 // the same when there are more than fewZones; sentZone.loc is nil in one of two entries
-}
-
-// A sentZone is a zone that the message has defined. Two locations with the same definition are the same zone.
-type sentZone struct {
-	loc   *time.Location
-	def   string
-	local bool
-}
-
-// fewZones is how many zones are found faster by looking at each.
-const fewZones = 8
-
-func (w *zoneWriter) reset() {
-	if w.last == nil {
-		return
+// zone reads the definition of a zone and finds its location.
+func (d *decoder) zone(s []byte, kind byte, at time.Time) (loc *time.Location, rest []byte, err error) {
+	if k := kind &^ zoneLocal; k != zoneFixed && k != zoneNamed {
+		return nil, s, d.malformed(s, "an unknown kind of time zone")
 	}
-	clear(w.sent)
-	*w = zoneWriter{sent: w.sent[:0]}
-	if cap(w.sent) > maxZones {
-		w.sent = nil
+	offset, n := binary.Varint(s)
+	if n <= 0 || int64(int(offset)) != offset {
+		return nil, s, d.malformed(s, "a malformed offset of a time zone")
 	}
-}
-
-// append writes the code of a location, and its definition unless this message has it already.
-func (w *zoneWriter) append(e *encoder, b []byte, loc *time.Location) ([]byte, error) {
-	code, ok := w.find(sentZone{loc: loc})
-	if !ok {
-		def, err := zoneDefinition(loc)
-		if err != nil {
-			return b, err
-		}
-		zone := sentZone{loc, def, loc == time.Local}
-		if code, ok = w.find(sentZone{def: def, local: zone.local}); !ok {
-			return w.define(e, b, zone)
-		}
-		w.remember(zone, code)
+	name, rest, err := d.bytes(s[n:])
+	if err != nil {
+		return nil, s, err
 	}
-	w.last, w.lastCode = loc, code
-	return appendUvarint(b, code), nil
-}
-
-func (w *zoneWriter) define(e *encoder, b []byte, zone sentZone) ([]byte, error) {
-	if e.room(b) < len(zone.def) {
-		return b, e.tooLarge()
-	}
-	if zone.local {
-		b = append(b, zoneLocal)
-	} else {
-		b = append(b, zoneNew)
-	}
-	w.last, w.lastCode = zone.loc, firstKnown+uint64(len(w.sent))
-	w.sent = append(w.sent, zone)
-	w.remember(zone, w.lastCode)
-	b = appendUvarint(b, uint64(len(zone.def)))
-	return append(b, zone.def...), nil
-}
-
-// find looks for a zone by its location or by its definition, whichever z has.
-func (w *zoneWriter) find(z sentZone) (code uint64, ok bool) {
-	if w.codes != nil {
-		code, ok = w.codes[z]
-		return code, ok
-	}
-	for i, s := range w.sent {
-		if z.loc != nil && s.loc == z.loc || z.loc == nil && s.def == z.def && s.local == z.local {
-			return firstKnown + uint64(i), true
+	abbreviation := name
+	if kind&zoneNamed != 0 {
+		if abbreviation, rest, err = d.bytes(rest); err != nil {
+			return nil, s, err
 		}
 	}
-	return 0, false
-}
-
-// remember makes a zone be found once there are many. Parsing a time can make a new location each time, so not all
-// locations with the same definition are kept.
-func (w *zoneWriter) remember(zone sentZone, code uint64) {
-	if w.codes == nil && len(w.sent) > fewZones {
-		w.codes = make(map[sentZone]uint64)
-		for i, s := range w.sent {
-			w.remember(s, firstKnown+uint64(i))
-		}
+	var z zone
+	if err := z.locate(at, kind, name, abbreviation, int(offset)); err != nil {
+		return nil, s, err
 	}
-	if w.codes == nil {
-		return
-	}
-	w.codes[sentZone{def: zone.def, local: zone.local}] = code
-	if len(w.codes) < maxZones {
-		w.codes[sentZone{loc: zone.loc}] = code
-	}
+	d.zones.add(&z)
+	return z.loc, rest, nil
 }

@@ -1,208 +1,242 @@
 package codec
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"io/fs"
+	"maps"
 	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// A definition of a zone is a kind, the location's name with its length, and what the kind says. It is complete: the
-// receiver needs no time zone database, and if it has one, need not have the same version.
+// A location crosses by its name, with the abbreviation and the offset that it gives at the instant. Each process finds
+// the location in its own way:
+//
+//	local   time.Local, if it gives the same at the instant; otherwise as one of the others
+//	fixed   time.FixedZone gives it: its abbreviation is its name, at all times
+//	named   time.LoadLocation gives it
+//
+// What the receiver finds must give the same abbreviation and offset at each instant that comes with it. So a time does
+// not change unnoticed if the processes differ in TZ or in their time zone databases.
+
+// A zone is a location during a period in which it gives one abbreviation and one offset.
+type zone struct {
+	loc          *time.Location
+	abbreviation string
+	offset       int   // seconds east of UTC
+	from, until  int64 // seconds since 1970; equal as long as the period is not known
+	kind         byte  // zoneFixed or zoneNamed, with zoneLocal or without; for the encoder only
+}
+
+const startOfTime, endOfTime = math.MinInt64, math.MaxInt64
+
+// set makes z the zone of a time, without a period and a kind.
+func (z *zone) set(t time.Time) {
+	z.loc = t.Location()
+	z.abbreviation, z.offset = t.Zone()
+}
+
+// bound sets the period to that of a time.
+func (z *zone) bound(t time.Time) {
+	z.from, z.until = startOfTime, endOfTime
+	start, end := t.ZoneBounds()
+	if start != (time.Time{}) {
+		z.from = start.Unix()
+	}
+	if end != (time.Time{}) {
+		z.until = end.Unix()
+	}
+}
+
+func (z *zone) covers(sec int64) bool { return z.from <= sec && sec < z.until }
+
+func (z *zone) says(abbreviation string, offset int) bool {
+	return z.offset == offset && z.abbreviation == abbreviation
+}
+
+// holds reports whether a time in z's location has z's abbreviation and offset. The first such time gives z its period,
+// which costs too much for a message with only one time.
+func (z *zone) holds(t time.Time) bool {
+	if z.covers(t.Unix()) {
+		return true
+	}
+	if !z.says(t.Zone()) {
+		return false
+	}
+	if z.from == z.until {
+		z.bound(t)
+	}
+	return true
+}
+
+// describe makes z the zone of a time that is not in UTC, with its kind. The error says that another process could not
+// find the location.
+func (z *zone) describe(t time.Time) error {
+	z.set(t)
+	z.kind = zoneNamed
+	name := z.loc.String()
+	if z.abbreviation == name {
+		if z.bound(t); z.from == startOfTime && z.until == endOfTime && !t.IsDST() {
+			z.kind = zoneFixed
+		}
+	}
+	if z.loc == time.Local {
+		z.kind |= zoneLocal
+	}
+	if z.kind != zoneNamed {
+		return nil
+	}
+	loc, err := locations.load([]byte(name))
+	if err == nil && !z.says(t.In(loc).Zone()) {
+		err = fmt.Errorf("there it is %s", inWords(t.In(loc)))
+	}
+	if err != nil {
+		return &ValueError{Reason: fmt.Sprintf("the location %.99q of the time %s is neither UTC, Local, a fixed zone nor in "+
+			"the time zone database (%v): send t.UTC(), or use a location from time.LoadLocation", name, inWords(t), err)}
+	}
+	return nil
+}
+
+// locate makes z the zone that another process has described, which must be the same here.
+func (z *zone) locate(at time.Time, kind byte, name, abbreviation []byte, offset int) error {
+	if kind&zoneLocal != 0 {
+		if z.set(at.In(time.Local)); z.offset == offset && z.abbreviation == string(abbreviation) {
+			return nil
+		}
+	}
+	if kind&zoneFixed != 0 {
+		z.loc = fixedZone(name, offset)
+		z.abbreviation, z.offset = z.loc.String(), offset
+		return nil
+	}
+	loc, err := locations.load(name)
+	if err != nil {
+		return &ValueError{Reason: fmt.Sprintf("the location %.99q of a time is not in this process's time zone database "+
+			"(%v): send t.UTC(), or import time/tzdata", name, err)}
+	}
+	if z.set(at.In(loc)); z.offset != offset || z.abbreviation != string(abbreviation) {
+		return otherTime(at.In(loc), string(name), string(abbreviation), offset)
+	}
+	return nil
+}
+
+// otherTime says that a time is not here what it was in the process that sent it.
+func otherTime(here time.Time, name, abbreviation string, offset int) error {
+	there := here.In(time.FixedZone(abbreviation, offset))
+	return &ValueError{Reason: fmt.Sprintf("the time %s would become %s, since the location %.99q is another one in this process: "+
+		"send t.UTC(), or give both processes the same TZ and time zone database", inWords(there), inWords(here), name)}
+}
+
+func inWords(t time.Time) string {
+	abbreviation, _ := t.Zone()
+	return fmt.Sprintf("%s %.99s", t.Format("2006-01-02 15:04:05 -07:00:00"), abbreviation)
+}
+
+// maxZones is how many zones a message remembers. A further one takes the place of the oldest.
+const maxZones = 64
+
+// A zoneTable holds the zones that a message has defined last. Encoder and decoder fill theirs alike.
+type zoneTable struct {
+	zones   [maxZones]zone
+	defined int
+}
+
+func (t *zoneTable) len() int { return min(t.defined, maxZones) }
+
+func (t *zoneTable) add(z *zone) {
+	t.zones[t.defined%maxZones] = *z
+	t.defined++
+}
+
+// find gives the place of a zone with z's definition, which can stand for z at a time, or -1. Each period of one location
+// has a place of its own, until the table is full: most times then need only be compared with the bounds of one.
+func (t *zoneTable) find(z *zone, at time.Time) int {
+	for i := range t.len() {
+		known := &t.zones[i]
+		if known.kind != z.kind || !known.says(z.abbreviation, z.offset) || known.loc.String() != z.loc.String() {
+			continue
+		}
+		if known.loc == z.loc && known.from == known.until {
+			known.bound(at)
+		} else if known.loc == z.loc && t.defined < maxZones {
+			continue
+		}
+		return i
+	}
+	return -1
+}
+
+func (t *zoneTable) reset() {
+	clear(t.zones[:t.len()])
+	t.defined = 0
+}
+
+// lastFixed is the fixed zone that was made last. Most programs use one.
+var lastFixed atomic.Pointer[zone]
+
+// fixedZone is time.FixedZone, but gives the same location as last time if it can.
+func fixedZone(name []byte, offset int) *time.Location {
+	if last := lastFixed.Load(); last != nil && last.offset == offset && last.abbreviation == string(name) {
+		return last.loc
+	}
+	loc := time.FixedZone(string(name), offset)
+	if len(name) <= maxName {
+		lastFixed.Store(&zone{loc: loc, abbreviation: loc.String(), offset: offset})
+	}
+	return loc
+}
+
+// locations holds what time.LoadLocation has given, since that reads files.
+var locations locationCache
+
+type locationCache struct {
+	mu     sync.Mutex // held while byName is replaced
+	byName atomic.Pointer[map[string]*time.Location]
+}
+
+// The time zone database has fewer names than maxLocations, and none is as long as maxName, in bytes. A hostile process
+// that knows other ways to write them, as on a file system that ignores case, can fill the cache. Names that come later
+// are then loaded each time.
 const (
-	// kindRules: a TZif image with all transitions and the rule for the time after the last.
-	kindRules = iota
-	// kindFixed: the offset as a varint; the abbreviation is the name.
-	kindFixed
-	// kindBare: nothing. Such a location has no zones and acts like UTC, as time.Local does under TZ="".
-	kindBare
-	// kindNamed: a fingerprint of the zone that the receiver must find in its database by this name. It is used only if
-	// the internals of time.Location are not what this package knows.
-	kindNamed
+	maxLocations = 2048
+	maxName      = 255
 )
 
-// maxDefinition bounds a definition. The largest in the time zone database takes 4 KiB.
-const maxDefinition = 64 << 10
-
-// zoneDefinition gives the definition of a location.
-func zoneDefinition(loc *time.Location) (string, error) {
-	if def, ok := ownZones.definition(loc); ok {
-		return def, nil
-	}
-	def, err := define(loc, readZone)
-	if err != nil {
-		return "", err
-	}
-	ownZones.put(loc, def)
-	return def, nil
-}
-
-// define makes a definition, with read to look into the location. What it makes is compared with the location, by the
-// times of day that both give, before it is trusted.
-func define(loc *time.Location, read func(*time.Location) (*zoneRules, bool)) (string, error) {
-	name := loc.String()
-	r, readable := read(loc)
-	if readable {
-		if def, ok := r.definition(name); ok && len(def) <= maxDefinition {
-			if same, err := buildZone([]byte(def)); err == nil && agree(loc, same, r.instants()) {
-				return def, nil
-			}
+// load is time.LoadLocation for "Local" and the names in the time zone database. It takes bytes so that a name in a
+// message is found without a copy.
+func (c *locationCache) load(name []byte) (*time.Location, error) {
+	if known := c.byName.Load(); known != nil {
+		if loc := (*known)[string(name)]; loc != nil {
+			return loc, nil
 		}
 	}
-	abbreviation, offset := time.Unix(0, 0).In(loc).Zone()
-	if abbreviation == name && agree(loc, time.FixedZone(name, offset), probes()) {
-		return fixedDefinition(name, offset), nil
+	// LoadLocation never leaves the database, but also accepts "", which means UTC, and "Europe/./Berlin".
+	if len(name) > maxName || !fs.ValidPath(string(name)) {
+		return nil, errors.New("it has no such name")
 	}
-	if same, err := time.LoadLocation(name); !readable && err == nil && agree(loc, same, probes()) {
-		def := appendName([]byte{kindNamed}, name)
-		return string(binary.BigEndian.AppendUint64(def, fingerprint(loc))), nil
+	loc, err := time.LoadLocation(string(name))
+	if err != nil || loc == time.Local { // which a program may replace
+		return loc, err
 	}
-	return "", &ValueError{Reason: fmt.Sprintf("the rules of the time zone %q cannot be read", name)}
+	return c.put(string(name), loc), nil
 }
 
-func appendName(def []byte, name string) []byte {
-	return append(appendUvarint(def, uint64(len(name))), name...)
-}
-
-func fixedDefinition(name string, offset int) string {
-	return string(binary.AppendVarint(appendName([]byte{kindFixed}, name), int64(offset)))
-}
-
-// definition describes rules as briefly as they allow; not ok if they have no description.
-func (r *zoneRules) definition(name string) (def string, ok bool) {
-	if len(r.zones) == 0 {
-		return string(appendName([]byte{kindBare}, name)), true
+// put keeps the first location with a name and gives it.
+func (c *locationCache) put(name string, loc *time.Location) *time.Location {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[string]*time.Location)
+	if known := c.byName.Load(); known != nil {
+		maps.Copy(all, *known)
 	}
-	if r.fixed(name) {
-		return fixedDefinition(name, r.zones[0].offset), true
+	if first := all[name]; first != nil {
+		return first
 	}
-	image, ok := r.image()
-	if !ok {
-		return "", false
+	if len(all) < maxLocations {
+		all[name] = loc
+		c.byName.Store(&all)
 	}
-	return string(append(appendName([]byte{kindRules}, name), image...)), true
-}
-
-// zoneFrom gives the location of a definition that another process wrote, always the same while it is cached. local
-// says that the sender's time.Local is meant, which becomes the receiver's where they agree; else a location of this
-// process's own is preferred, so that one which comes back is the same pointer as before.
-func zoneFrom(def []byte, local bool) (*time.Location, error) {
-	if len(def) > maxDefinition {
-		return nil, errors.New("a time zone is too large")
-	}
-	if local {
-		if own, err := zoneDefinition(time.Local); err == nil && own == string(def) {
-			return time.Local, nil
-		}
-	}
-	if loc, ok := ownZones.location(def); ok {
-		return loc, nil
-	}
-	if loc, ok := builtZones.location(def); ok {
-		return loc, nil
-	}
-	def = append([]byte(nil), def...)
-	loc, err := buildZone(def)
-	if err != nil {
-		return nil, err
-	}
-	return builtZones.put(string(def), loc), nil
-}
-
-var errZone = errors.New("a malformed time zone")
-
-// buildZone makes a new location from a definition.
-func buildZone(def []byte) (*time.Location, error) {
-	if len(def) == 0 {
-		return nil, errZone
-	}
-	size, n := binary.Uvarint(def[1:])
-	if n <= 0 || size > uint64(len(def)-1-n) {
-		return nil, errZone
-	}
-	kind, name, rest := def[0], string(def[1+n:][:size]), def[1+n+int(size):]
-	switch kind {
-	case kindRules:
-		return loadImage(name, rest)
-	case kindFixed:
-		offset, n := binary.Varint(rest)
-		if n <= 0 || n != len(rest) || offset < math.MinInt || offset > math.MaxInt {
-			return nil, errZone
-		}
-		return time.FixedZone(name, int(offset)), nil
-	case kindBare:
-		return bareZone(name, rest)
-	case kindNamed:
-		// Comparing zones is slow work that a sender could ask for again and again, so it is done only by a process
-		// that cannot read zones itself; the sender is of the same build.
-		if !fieldsOfLocation().known {
-			return namedZone(name, rest)
-		}
-	}
-	return nil, errZone
-}
-
-// bareZone gives a location without zones. There are two: UTC, and the zero Location.
-func bareZone(name string, rest []byte) (*time.Location, error) {
-	switch {
-	case len(rest) != 0:
-		return nil, errZone
-	case name == "UTC":
-		return time.UTC, nil
-	case name == "":
-		return new(time.Location), nil
-	}
-	return nil, errZone
-}
-
-func namedZone(name string, rest []byte) (*time.Location, error) {
-	if len(rest) != 8 {
-		return nil, errZone
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, err
-	}
-	if fingerprint(loc) != binary.BigEndian.Uint64(rest) {
-		return nil, fmt.Errorf("the time zone %q has other rules here", name)
-	}
-	return loc, nil
-}
-
-// agree reports whether two locations give the same time of day, abbreviation and daylight flag at the instants.
-func agree(a, b *time.Location, instants []int64) bool {
-	for _, sec := range instants {
-		at := time.Unix(sec, 0)
-		x, y := at.In(a), at.In(b)
-		xName, xOffset := x.Zone()
-		yName, yOffset := y.Zone()
-		if xName != yName || xOffset != yOffset || x.IsDST() != y.IsDST() {
-			return false
-		}
-	}
-	return a.String() == b.String()
-}
-
-const day = 24 * 60 * 60
-
-// probes are instants that tell zones apart whose transitions are not known: every 24 days from 1800 to 2200.
-func probes() []int64 {
-	var instants []int64
-	for sec := int64(-170 * 365 * day); sec < 230*365*day; sec += 24 * day {
-		instants = append(instants, sec)
-	}
-	return instants
-}
-
-// fingerprint condenses what a location says at the probes.
-func fingerprint(loc *time.Location) uint64 {
-	h := fnv.New64a()
-	for _, sec := range probes() {
-		t := time.Unix(sec, 0).In(loc)
-		name, offset := t.Zone()
-		fmt.Fprintf(h, "%q %d %t\n", name, offset, t.IsDST())
-	}
-	return h.Sum64()
+	return loc
 }
