@@ -11,8 +11,7 @@ type function struct {
 	instances int
 
 	// indirect is how many calls through a function value an instance may
-	// contain: 1 where that is the user's fn. It is defers for a function with
-	// deferred calls, which the compiler makes so at each return.
+	// contain: 1 if that is the user's fn.
 	indirect int
 
 	// calls names the functions that an instance may call, beside those of
@@ -20,9 +19,6 @@ type function struct {
 	// package. Each is a slow path or known to cost less than it is worth.
 	calls []string
 }
-
-// defers is more calls than deferred ones can be.
-const defers = 1000
 
 // functions is what is checked. A function that is renamed must be renamed here.
 var functions = []function{
