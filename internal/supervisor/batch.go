@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"math"
 	"time"
 
 	"example.com/parallel/internal/schedule"
@@ -75,10 +74,10 @@ func (s *session) waitForRoom(last int) (size, held int) {
 // what it has not begun, for which that call should not wait.
 func (s *session) mustLeaveLocked() bool {
 	pool := s.call.pool
-	if s.lost || s.broken || !s.worker.usable() || s.window.empty() && pool.outgrown(s.worker) {
+	if s.state != works || !s.worker.usable() || s.window.empty() && pool.outgrown(s.worker) {
 		return true
 	}
-	if s.used && pool.wanted() {
+	if s.sender.used && pool.wanted() {
 		s.recallLocked()
 		return true
 	}
@@ -255,7 +254,7 @@ func (s *session) frame(b *batch, f flight, memory []byte) []byte {
 		}
 		if at, ok := s.worker.segment.PutItems(f.slot-1, data); ok {
 			m := wire.Slot{Run: run, At: at, Length: len(data)}
-			return wire.Finish(m.Append(wire.Begin(s.small[:0], wire.KindSlot)))
+			return wire.Finish(m.Append(wire.Begin(s.sender.small[:0], wire.KindSlot)))
 		}
 	}
 	wire.PatchCount(b.frame, b.countAt, f.count)
@@ -277,7 +276,7 @@ func (s *session) enlist(f *flight) bool {
 	if s.refusesLocked() {
 		return false
 	}
-	s.used = true
+	s.sender.used = true
 	s.wantAnswersLocked()
 	s.window.add(*f)
 	s.call.pool.counters.bytesOut.Add(int64(f.bytes))
@@ -308,7 +307,7 @@ func (s *session) freeSlotLocked() int {
 }
 
 // refusesLocked reports whether nothing must be sent.
-func (s *session) refusesLocked() bool { return s.lost || s.condemned && s.window.items > 0 }
+func (s *session) refusesLocked() bool { return s.state == lost || s.condemned && s.window.items > 0 }
 
 // bounded reports whether something limits the call.
-func (d *call) bounded() bool { return d.Bound() != math.MaxInt64 }
+func (d *call) bounded() bool { return d.Bound() != schedule.NoBound }

@@ -7,23 +7,23 @@ import "sync"
 // counted are deaths that happen between items: one of them is bad luck, several for the
 // same item are not. The zero value is ready. It is safe for concurrent use.
 type blame struct {
-	mu        sync.Mutex
-	stillborn int         // workers lost in a row before they could be given an item
-	misses    map[int]int // by item: workers that died when it was next to run and had not begun; nil: none did
-	retries   map[int]int // by item: how often it was given back because of Retry; nil: none was
+	mu      sync.Mutex
+	unused  int         // workers lost in a row before they could be given an item
+	between map[int]int // by item: workers that died when it was next to run and had not begun; nil: none did
+	retries map[int]int // by item: how often it was given back because of Retry; nil: none was
 }
 
-// maxMisses is how many workers may die when an item is next to run, before that item is
+// maxUnexplained is how many workers may die when an item is next to run, before that item is
 // held responsible all the same; and how many in a row may die before they can be given an
 // item, before the call ends.
-const maxMisses = 3
+const maxUnexplained = 3
 
 // progressed takes in that an item has come to an end: whatever kills workers at once does
 // not kill all of them.
 func (b *blame) progressed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stillborn = 0
+	b.unused = 0
 }
 
 // lostUnused takes in that a worker died before it could be given an item. It reports
@@ -31,20 +31,20 @@ func (b *blame) progressed() {
 func (b *blame) lostUnused() (enough bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stillborn++
-	return b.stillborn > maxMisses
+	b.unused++
+	return b.unused > maxUnexplained
 }
 
-// missed takes in that a worker died when item i was the next that it was to run. It
+// diedBefore takes in that a worker died when item i was the next that it was to run. It
 // reports whether that has happened too often to be the fault of anything but the item.
-func (b *blame) missed(i int) (guilty bool) {
+func (b *blame) diedBefore(i int) (guilty bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.misses == nil {
-		b.misses = make(map[int]int)
+	if b.between == nil {
+		b.between = make(map[int]int)
 	}
-	b.misses[i]++
-	return b.misses[i] > maxMisses
+	b.between[i]++
+	return b.between[i] > maxUnexplained
 }
 
 // retry reports whether item i, whose worker died under it, may run again, and counts that

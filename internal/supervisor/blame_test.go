@@ -49,7 +49,7 @@ func (b *blame) do(step string) bool {
 	case "unused":
 		return b.lostUnused()
 	case "miss":
-		return b.missed(item)
+		return b.diedBefore(item)
 	case "retry":
 		return b.retry(item, most)
 	case "progress":

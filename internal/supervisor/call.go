@@ -19,7 +19,7 @@ type call struct {
 	id   uint64 // tells the worker this call from others
 
 	// callerServes: the call's one session is served by the caller's own goroutine, which
-	// also reads the answer in place of the worker's reader where that rests. One worker is
+	// also reads the answer in place of the worker's reader if that rests. One worker is
 	// enough for the call, and nothing that the caller would do in the session runs code of
 	// the user's, whose Goexit would end the caller.
 	callerServes bool
@@ -97,9 +97,9 @@ func (d *call) serveAll(s **session) {
 	d.quitOnce.Do(func() { close(d.quit) })
 }
 
-// announcement is the frame that tells a worker of the call, or if the worker knows of it,
-// that the next items belong to it again.
-func (d *call) announcement(buf []byte, known bool) []byte {
+// open is the frame that opens the call in a worker, or if the worker knows of it, says that
+// the next items belong to it again.
+func (d *call) open(buf []byte, known bool) []byte {
 	m := wire.Call{ID: d.id, Known: known}
 	if !known {
 		c := d.Config()
@@ -120,7 +120,7 @@ func (d *call) announceEnd() {
 	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
 	for _, w := range d.known {
 		w.forget(d.id)
-		w.conn.later(farewell)
+		w.conn.queue.push(farewell)
 		if d.what.Shared {
 			w.conn.flush()
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -123,5 +125,30 @@ func TestItemsOfAPartWaitForEachOther(t *testing.T) {
 	}))
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// deadlyCause is a cause of a call's end whose text cannot be had: asking for it ends the
+// goroutine.
+type deadlyCause struct{}
+
+func (deadlyCause) Error() string { runtime.Goexit(); return "" }
+
+// TestCauseThatCannotBeEncoded ends a call with such a cause: its items are told to stop all
+// the same, and killed if they do not.
+func TestCauseThatCannotBeEncoded(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 1, KillDelay: 50 * time.Millisecond})
+	runs := filepath.Join(t.TempDir(), "runs")
+	ctx, cancel := context.WithCancelCause(testkit.Patient(t))
+	go func() {
+		for !testkit.Exists(runs) {
+			time.Sleep(time.Millisecond) // allowed: paces the polling
+		}
+		cancel(deadlyCause{})
+	}()
+	_, err := parallel.Map(ctx, []testkit.Step{{Make: runs, Deaf: true}}, testkit.Gate, parallel.On(pool))
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, deadlyCause{}) {
+		t.Error("the cause is not in the error")
 	}
 }

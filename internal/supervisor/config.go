@@ -26,7 +26,7 @@ type Config struct {
 	KillDelay       time.Duration // from asking an item to end to killing its worker
 
 	Launcher       transport.Launcher
-	Spec           transport.Spec   // what every worker is started with; New completes it
+	Spec           transport.Spec   // what every worker is started with; the pool sets its limit of memory and its GOMAXPROCS
 	Stdout, Stderr func() io.Writer // asked for each write, since os.Stdout is a variable
 	Logger         *slog.Logger     // nil: silent
 	Errors         Errors

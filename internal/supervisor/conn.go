@@ -41,12 +41,7 @@ type conn struct {
 	stall     *time.Timer  // for the next look at whether the worker reads; set while writing
 	stalled   atomic.Int32 // looks in a row that have found it not reading
 
-	queue struct {
-		mu     sync.Mutex
-		closed bool   // the worker has been reaped
-		frames []byte // to be written before the next frame, or at the next tick
-		bells  uint64 // how many of them the executor is to hear of
-	}
+	queue frameQueue // closed when the worker has been reaped
 }
 
 // init readies the conn. deaf is called when the worker does not read for limit while a
@@ -74,9 +69,9 @@ func (c *conn) lookStalled() {
 	}
 }
 
-// write writes frames, and waits until the worker has room for them. bells is how many of
+// write writes frames, and waits until the worker has room for them. doorbells is how many of
 // them the executor is to hear of; with a segment it does so at once.
-func (c *conn) write(frames []byte, bells uint64, segment *shm.Segment) error {
+func (c *conn) write(frames []byte, doorbells uint64, segment *shm.Segment) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writing.Store(true)
@@ -93,37 +88,16 @@ func (c *conn) write(frames []byte, bells uint64, segment *shm.Segment) error {
 			c.noteRead()
 		}
 	}
-	if c.doorbells += bells; segment != nil && bells > 0 {
+	if c.doorbells += doorbells; segment != nil && doorbells > 0 {
 		segment.RingDoorbell(c.doorbells)
 	}
 	return nil
 }
 
-// later has a frame, of which the executor is to hear, written before the next one, or at
-// the next tick.
-func (c *conn) later(frame []byte) {
-	c.queue.mu.Lock()
-	defer c.queue.mu.Unlock()
-	if c.queue.closed {
-		return
-	}
-	c.queue.frames, c.queue.bells = append(c.queue.frames, frame...), c.queue.bells+1
-}
-
-// pop appends what waits to buf.
-func (c *conn) pop(buf []byte) (frames []byte, bells uint64) {
-	q := &c.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	frames, bells = append(buf, q.frames...), q.bells
-	q.frames, q.bells = q.frames[:0], 0
-	return frames, bells
-}
-
-// flush writes what waits.
+// flush writes what is queued.
 func (c *conn) flush() {
-	if frames, bells := c.pop(nil); len(frames) > 0 {
-		_ = c.write(frames, bells, nil) // a worker that cannot be told is dying
+	if frames, doorbells := c.queue.pop(nil); len(frames) > 0 {
+		_ = c.write(frames, doorbells, nil) // a worker that cannot be told is dying
 	}
 }
 
@@ -135,9 +109,39 @@ func (c *conn) recalling() bool { return c.recalls.CompareAndSwap(0, 1) }
 // asked.
 func (c *conn) answered() bool { return c.recalls.CompareAndSwap(1, 0) }
 
-// drop forgets what waits, and what comes: the worker has been reaped.
-func (c *conn) drop() {
-	c.queue.mu.Lock()
-	defer c.queue.mu.Unlock()
-	c.queue.closed, c.queue.frames = true, nil
+// frameQueue is frames that are to be written before the next one, or at the next tick. The
+// executor is to hear of each of them. It is safe for concurrent use; the zero value is
+// empty.
+type frameQueue struct {
+	mu     sync.Mutex
+	closed bool // nothing will be written any more
+	frames []byte
+	count  uint64
+}
+
+// push puts a frame behind the others.
+func (q *frameQueue) push(frame []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.frames = append(q.frames, frame...)
+	q.count++
+}
+
+// pop appends the frames to buf, and returns how many they are.
+func (q *frameQueue) pop(buf []byte) (frames []byte, count uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	frames, count = append(buf, q.frames...), q.count
+	q.frames, q.count = q.frames[:0], 0
+	return frames, count
+}
+
+// close forgets what is queued, and what comes.
+func (q *frameQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.frames = true, nil
 }

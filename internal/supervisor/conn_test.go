@@ -54,8 +54,8 @@ func TestConnKeepsTheOrder(t *testing.T) {
 	c := newConn(&w)
 	c.flush() // of nothing
 	w.check(t)
-	c.later([]byte("a"))
-	c.later([]byte("b"))
+	c.queue.push([]byte("a"))
+	c.queue.push([]byte("b"))
 	w.check(t)
 	if err := c.write([]byte("now"), 0, nil); err != nil { // it may overtake: what waits belongs to calls that have ended
 		t.Error(err)
@@ -65,20 +65,20 @@ func TestConnKeepsTheOrder(t *testing.T) {
 	c.flush() // not again
 	w.check(t, "now", "ab")
 
-	c.later([]byte("c"))
-	c.later([]byte("d"))
-	frames, bells := c.pop([]byte("before "))
+	c.queue.push([]byte("c"))
+	c.queue.push([]byte("d"))
+	frames, bells := c.queue.pop([]byte("before "))
 	if string(frames) != "before cd" || bells != 2 {
 		t.Errorf("popped %q with %d for the executor, want both", frames, bells)
 	}
-	c.later([]byte("e")) // must not spoil what was popped
+	c.queue.push([]byte("e")) // must not spoil what was popped
 	if string(frames) != "before cd" {
 		t.Errorf("what was popped has become %q", frames)
 	}
-	if frames, bells = c.pop(nil); string(frames) != "e" || bells != 1 {
+	if frames, bells = c.queue.pop(nil); string(frames) != "e" || bells != 1 {
 		t.Errorf("popped %q with %d, want the last", frames, bells)
 	}
-	if frames, bells = c.pop(nil); len(frames) != 0 || bells != 0 {
+	if frames, bells = c.queue.pop(nil); len(frames) != 0 || bells != 0 {
 		t.Errorf("popped %q with %d, want nothing", frames, bells)
 	}
 	if n := c.sent.Load(); n != int64(len("nowab")) {
@@ -117,7 +117,7 @@ func TestConnRingsTheDoorbell(t *testing.T) {
 			t.Errorf("after step %d the doorbell shows %d, want %d", i, got, step.want)
 		}
 	}
-	c.later([]byte("y"))
+	c.queue.push([]byte("y"))
 	c.flush()
 	if got := mapping.Doorbell(); got != 4 || c.doorbells != 5 {
 		t.Errorf("the doorbell shows %d, and %d are counted, want 4 and 5", got, c.doorbells)
@@ -131,12 +131,12 @@ func TestConnRingsTheDoorbell(t *testing.T) {
 func TestConnDrop(t *testing.T) {
 	var w wiretap
 	c := newConn(&w)
-	c.later([]byte("a"))
-	c.drop()
-	c.later([]byte("b"))
+	c.queue.push([]byte("a"))
+	c.queue.close()
+	c.queue.push([]byte("b"))
 	c.flush()
 	w.check(t)
-	if frames, _ := c.pop(nil); len(frames) != 0 {
+	if frames, _ := c.queue.pop(nil); len(frames) != 0 {
 		t.Errorf("%q has been kept", frames)
 	}
 }

@@ -12,27 +12,54 @@
 //	        Pool: idle workers, tick      relay, tail ◄───────stdout, stderr─────────┘
 //
 // A Pool keeps workers. A call is one schedule.Call in it, which has up to Size workers at
-// once; for each it holds a session, which claims items, sends them in batches and takes in
-// what becomes of them. A worker is one process from its start until it has been reaped and
-// all that it said is taken in; between two sessions it is idle in the pool.
+// once. For each it holds a session, which claims items, sends them in batches and takes in
+// what becomes of them. A worker is the parent's end of one process.
 //
-// Goroutines. Each worker has four: one reads its results and reaps what is left of it in
-// the end, two relay its output, and one waits for its exit. Each session of a call has one,
-// the sender, which is the caller's own where the caller serves (see call.callerServes). A
-// call that lasts has a monitor, which sees to everything that has a clock. The pool has a
-// tick for what need not be done at once. What a worker says is read by one goroutine at a
-// time; pipe.Turn says which.
+// # Goroutines
 //
-// Ownership. The launcher gives the parts of a worker to this package, which closes them:
-// the reader goroutine closes Requests and Results and in the end the segment, each relay
-// closes its output, and Process.Wait releases what the process held.
+//	goroutine          lives as long as              does
+//	reader, follower   the worker                    reads results if the caller does not; reaps
+//	two relays         the worker's outputs          carry lines to Stdout and Stderr
+//	exit               the process                   waits for the exit
+//	sender             a call, one for each worker   claims and sends; the caller's own if the caller serves
+//	monitor            a call, from when it lasts    sees to everything that has a clock
+//	tell               one frame                     writes a stop or a recall, which must not block the monitor
+//	start              an adopted start              waits until the worker is ready
+//	tick, stall        a moment                      timers: the pool's housekeeping; a worker that does not read
 //
-// Locks are taken in the order call.mu, session.mu, schedule.Call's, Pool.mu, worker.mu,
-// conn's. Under none of them does code of the user's run, or anything that waits for a
-// worker; a frame is written under conn's own mutex only. A name that ends in Locked says
-// that the mutex of its type is held.
+// What a worker says is read by one goroutine at a time; pipe.Turn says which.
 //
-// Code of the user's (encoders, decoders, methods of errors, callbacks) may call
-// runtime.Goexit, which ends the goroutine that runs it. So whatever has to go on after it
-// keeps its state outside the goroutine, and goes on in a new one: see persist.
+// # States
+//
+// A worker in its pool, which counts it until it has been reaped:
+//
+//	starting   for one call           → held by that call's session, or adopted if the call has no more use for it
+//	adopted    starting for any call  → idle
+//	idle                              → held, or ended by IdleTimeout or Close
+//	held       by one session         → idle, handed to a waiting call, or replaced (MaxItems, MaxMemoryBytes)
+//
+// A worker's own life is its status; a session's view of its worker is its state; a reader's
+// progress is its phase. All three only go forward.
+//
+// # Ownership
+//
+// The launcher gives the parts of a worker to this package, which closes them: the reader
+// goroutine closes Requests and Results and in the end the segment, each relay closes its
+// output, and Process.Wait releases what the process held.
+//
+// # Locks
+//
+// Locks are taken in this order: call.mu, session.mu, schedule.Call's, monitor.mu, Pool.mu,
+// worker.mu. The others are leaves: those of frameQueue, blame, tail, pipe.Turn and the
+// Process. Under none of them does code of the user's run, or anything that waits for a
+// worker. Two more are held during just that, and no other is taken under them: conn.mu
+// while a frame is written, and the sink's while a user's writer runs. A name that ends in
+// Locked says that the mutex of its type is held.
+//
+// # Code of the user's
+//
+// Encoders, decoders, methods of errors and callbacks may call runtime.Goexit, which ends the
+// goroutine that runs them. The sender and the reader keep their state outside the goroutine
+// and go on in a new one: see persist. A Logger or a writer that does so is not guarded
+// against.
 package supervisor

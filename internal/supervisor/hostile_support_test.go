@@ -113,14 +113,14 @@ var mischiefs = map[string]func(mischief){
 		}
 		pause()
 	},
-	"results in no ring":         func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, math.MaxInt, 8)); pause() },
-	"results before all rings":   func(mischief) { results(wire.AppendTray(nil, current(), 1, 8, 8, 8)); pause() },
+	"results in no ring":         func(mischief) { results(wire.AppendRing(nil, current(), 1, 8, math.MaxInt, 8)); pause() },
+	"results before all rings":   func(mischief) { results(wire.AppendRing(nil, current(), 1, 8, 8, 8)); pause() },
 	"results behind the segment": func(mischief) { resizeSegment(shm.RingsAt); ringResults(1, 8, 8) },
 	"results of absurd length":   func(mischief) { ringResults(1, -1, math.MaxInt) },
 	"results of another size":    func(mischief) { ringResults(1, 3, 3) },
 	"results that do not fit":    func(mischief) { ringResults(1, 8, 3) },
 	"results of too many items":  func(mischief) { ringResults(1<<20, 8, 8<<20) },
-	"results of later items":     func(mischief) { results(wire.AppendTray(nil, current()+1, 1, 8, shm.RingsAt, 8)); pause() },
+	"results of later items":     func(mischief) { results(wire.AppendRing(nil, current()+1, 1, 8, shm.RingsAt, 8)); pause() },
 	"results of no size":         func(mischief) { ringResults(1<<30, 0, 0) },
 	"it closes what it has": func(mischief) {
 		for fd := fdRequests; fd <= fdShared; fd++ {
@@ -196,7 +196,7 @@ func result(kind wire.RecordKind, seq uint64, size int) {
 // ringResults says that results of the item that is running, and those behind it, are in
 // the first ring, and does not return.
 func ringResults(count, size, length int) {
-	results(wire.AppendTray(nil, current(), count, size, shm.RingsAt, length))
+	results(wire.AppendRing(nil, current(), count, size, shm.RingsAt, length))
 	pause()
 }
 

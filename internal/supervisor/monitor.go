@@ -3,17 +3,17 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"time"
 
+	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/wire"
 )
 
 var (
 	// errNotWanted is why a worker is killed whose item ignores that it was told to stop.
-	// Only the logger hears of it: the item was not wanted any more.
-	errNotWanted = errors.New("parallel: the item was not wanted any more")
+	// Users see it in the log only.
+	errNotWanted = errors.New("the item was not wanted any more")
 
 	// errSilent is why a worker is killed that does nothing about what it has been sent.
 	// Its items go to another.
@@ -38,8 +38,8 @@ const (
 // there is something to look for; most calls are over before they need one. It sleeps but
 // for a look each second, unless a look finds that it should look again before.
 type monitor struct {
-	call *call
-	poke chan struct{} // wakes it; holds one
+	call  *call
+	awake chan struct{} // wakes it; holds one
 
 	mu      sync.Mutex
 	running chan struct{} // closed when it has ended; nil: there is none
@@ -52,7 +52,7 @@ type monitor struct {
 }
 
 func (m *monitor) init(d *call) {
-	m.call, m.poke, m.bound = d, make(chan struct{}, 1), math.MaxInt64
+	m.call, m.awake, m.bound = d, make(chan struct{}, 1), schedule.NoBound
 }
 
 // Starved, Bounded and Returned make the monitor a schedule.Claimant, with the
@@ -81,7 +81,7 @@ func (m *monitor) start() {
 // wake has it look, if there is one.
 func (m *monitor) wake() {
 	select {
-	case m.poke <- struct{}{}:
+	case m.awake <- struct{}{}:
 	default: // it is about to look
 	}
 }
@@ -105,7 +105,7 @@ func (m *monitor) run() {
 		select {
 		case <-m.quit:
 			return
-		case <-m.poke:
+		case <-m.awake:
 		case <-timer.C:
 		}
 		m.prepareStop()
@@ -116,7 +116,7 @@ func (m *monitor) run() {
 }
 
 // prepareStop makes the frame that tells a worker how far the call goes, if that has changed.
-// It runs methods of the user's errors, so no lock is held.
+// No lock is held, since methods of the user's errors run.
 func (m *monitor) prepareStop() {
 	bound := m.call.Bound()
 	if bound == m.bound {
@@ -126,8 +126,22 @@ func (m *monitor) prepareStop() {
 	if cause == nil {
 		cause = context.Canceled
 	}
-	stop := wire.Stop{ID: m.call.id, Index: int(bound), Cause: m.call.pool.config.Errors.Append(nil, cause)}
+	stop := wire.Stop{ID: m.call.id, Index: int(bound), Cause: m.encode(cause)}
 	m.bound, m.stop = bound, wire.Finish(stop.Append(wire.Begin(nil, wire.KindStop)))
+}
+
+// encode encodes an error in a goroutine of its own, since methods of the user's error may
+// end that.
+func (m *monitor) encode(err error) (data []byte) {
+	errs := m.call.pool.config.Errors
+	data = errs.Append(nil, errs.Goexit()) // unless Append returns
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		data = errs.Append(nil, err)
+	}()
+	<-done
+	return data
 }
 
 // agenda is when to look again; 0 is not before being woken.
@@ -159,21 +173,21 @@ func (m *monitor) look(now time.Time) time.Duration {
 
 // watch is what the monitor knows of a session.
 type watch struct {
-	bound   int64     // as it was at the last look
-	told    int64     // the bound that the worker was told of
-	killAt  time.Time // when to kill a worker that runs an item which it should not; zero: never
-	seen    uint64    // the item that was running at the last look; 0: none,
-	seenAt  time.Time // and since when, as far as is known
-	overMem int       // looks at which seen, isolated, had outgrown the memory limit
-	grace   int       // looks at which seen was to be killed and not isolated
-	starved int       // looks in a row at which another worker had nothing to do
+	bound     int64     // the call's, at the last look
+	toldBound int64     // the bound that the worker was told of
+	killAt    time.Time // when to kill a worker that runs an item which it should not; zero: never
+	seen      uint64    // the item that was running at the last look; 0: none
+	seenAt    time.Time // the look at which seen was first running
+	overMem   int       // looks at which seen, isolated, had outgrown the memory limit
+	grace     int       // looks at which seen was to be killed and not isolated
+	starved   int       // looks in a row at which another worker had nothing to do
 
-	progress progress      // at the last look,
-	lookedAt time.Time     // which was then,
-	silent   time.Duration // and for how long nothing has changed, as the sum of short times: this process may have been stopped
+	progress progress      // at the last look
+	lookedAt time.Time     // the last look
+	silent   time.Duration // how long progress has not changed: a sum of short times, since this process may have been stopped
 }
 
-func newWatch() watch { return watch{bound: math.MaxInt64, told: math.MaxInt64} }
+func newWatch() watch { return watch{bound: schedule.NoBound, toldBound: schedule.NoBound} }
 
 // progress is what changes as a worker gets on.
 type progress struct {
@@ -185,7 +199,7 @@ type progress struct {
 func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost {
+	if s.state == lost {
 		return
 	}
 	s.tellBoundLocked(m, now)
@@ -216,8 +230,8 @@ func (s *session) tellBoundLocked(m *monitor, now time.Time) {
 		}
 		w.bound = m.bound
 	}
-	if s.announced && w.told != m.bound {
-		w.told = m.bound
+	if s.known && w.toldBound != m.bound {
+		w.toldBound = m.bound
 		if m.bound < 0 {
 			s.worker.forget(s.call.id)
 		}

@@ -62,7 +62,7 @@ func (s *session) handleAll(c *wire.Cursor, cut bool) error {
 			return nil // what is malformed there counts as not finished
 		case err != nil:
 			return err
-		case c.Len() > shm.RecordsSize:
+		case !cut && c.Len() > shm.RecordsSize:
 			return errors.New("more records than belong in a frame")
 		}
 		if err := s.handleRecord(r, cut); err != nil {
@@ -79,7 +79,7 @@ func (s *session) handleRecord(r wire.Record, cut bool) error {
 		s.taking.outcomes = r
 	case wire.RecordResults:
 		return s.handleResults(r, cut)
-	case wire.RecordTray:
+	case wire.RecordRing:
 		if cut {
 			return nil // what was there is in what the segment says, too
 		}
@@ -304,13 +304,10 @@ func (s *session) handleDropped(r wire.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered()
-	dropped := s.window.within(r.Seq, r.Last)
-	for _, f := range dropped {
-		if !asked && !s.call.Stopped(f.index) {
-			return errors.New("it dropped an item that it was to run")
-		}
+	dropped, ok := s.window.drop(r.Seq, r.Last, func(f flight) bool { return asked || s.call.Stopped(f.index) })
+	if !ok {
+		return errors.New("it dropped an item that it was to run")
 	}
-	s.window.drop(r.Seq, r.Last)
 	s.giveBack(dropped...)
 	s.emptiedLocked()
 	return nil
@@ -349,7 +346,7 @@ func (s *session) workerLost() {
 	// the first.
 	first := flights[0].split(1)
 	defer s.giveBack(flights...)
-	if guilty || s.call.blame.missed(first.index) {
+	if guilty || s.call.blame.diedBefore(first.index) {
 		s.call.crashed(first.index, death)
 	} else {
 		s.giveBack(first)
@@ -360,14 +357,15 @@ func (s *session) workerLost() {
 func (s *session) lose() (flights []flight, guilty bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lost = true
-	flights = s.window.takeAll()
+	s.state = lost
+	flights = s.window.clear()
 	return flights, len(flights) > 0 && s.guiltyLocked(flights[0].seq)
 }
 
 // guiltyLocked reports whether the dead worker was running item seq, the first of those in
-// flight. So it was if the segment does not say otherwise: it says 0 between two items, or
-// the item before if that took the worker with it after its outcome had been sent.
+// flight. The item counts as running unless the segment says otherwise. The segment says 0
+// between two items, and the item before if that one took the worker with it after its
+// outcome had been sent.
 func (s *session) guiltyLocked(seq uint64) bool {
 	if s.worker.segment == nil {
 		return s.started == seq

@@ -14,15 +14,27 @@ type output struct {
 	stderr tail
 }
 
-// relay starts to carry from, which it closes in the end, to where the pool sends it.
-// outputMu is held while writing there; all workers of a pool share it. keep, if not nil,
-// also takes what passes. A nil from has nothing to carry.
-func (o *output) relay(from transport.Stream, to func() io.Writer, outputMu *sync.Mutex, keep *tail) {
+// relay starts to carry from, which it closes in the end, to a sink. keep, if not nil, also
+// takes what passes. A nil from has nothing to carry.
+func (o *output) relay(from transport.Stream, to func() io.Writer, sink *sink, keep *tail) {
 	if from == nil {
 		return
 	}
-	r := &relay{from: from, to: to, mu: outputMu, keep: keep}
+	r := &relay{from: from, to: to, sink: sink, keep: keep}
 	o.relays.Go(r.run)
+}
+
+// sink is where the output of all workers of a pool goes, one write at a time.
+type sink struct{ mu sync.Mutex }
+
+// write writes lines. What goes wrong is not the items' fault.
+func (s *sink) write(to func() io.Writer, lines []byte) {
+	if len(lines) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = to().Write(lines)
 }
 
 // relay carries one output of a worker in whole lines, so that the lines of several workers
@@ -30,8 +42,8 @@ func (o *output) relay(from transport.Stream, to func() io.Writer, outputMu *syn
 type relay struct {
 	from transport.Stream
 	to   func() io.Writer
-	mu   *sync.Mutex // held while writing to to
-	keep *tail       // nil: nothing is kept
+	sink *sink
+	keep *tail // nil: nothing is kept
 }
 
 // relayLine is how long a line may be before it is passed on in parts.
@@ -54,19 +66,10 @@ func (r *relay) run() {
 		if err != nil || whole == 0 && len(buf) >= relayLine {
 			whole = len(buf)
 		}
-		r.write(buf[:whole])
+		r.sink.write(r.to, buf[:whole])
 		buf = append(buf[:0], buf[whole:]...)
 		if err != nil {
 			return
 		}
 	}
-}
-
-func (r *relay) write(lines []byte) {
-	if len(lines) == 0 {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, _ = r.to().Write(lines) // a broken destination is not the items' fault
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,7 +21,7 @@ import (
 type Pool struct {
 	config   Config
 	silent   bool           // there is no logger
-	outputMu sync.Mutex     // held while writing workers' output
+	sink     sink           // where workers' output goes
 	calls    sync.WaitGroup // calls that were admitted and have not left
 	unreaped sync.WaitGroup // workers that have not been reaped
 	counters counters
@@ -50,7 +49,6 @@ func NewPool(c Config) *Pool {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Spec.MaxMemoryBytes = c.MaxMemoryBytes
-	c.Spec.GOMAXPROCS = max(1, runtime.GOMAXPROCS(0)/c.Size)
 	p := &Pool{
 		config: c, silent: silent, active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
 	}

@@ -23,12 +23,21 @@ type reader struct {
 	ring    []byte   // results that were read from the segment
 	left    *message // what the leader has left to the follower; set before Yield, taken after Await
 
-	// The follower's, who goes on from here after a Goexit in code of the user's.
+	// The follower keeps here how far it has come: after a Goexit in code of the user's
+	// another goroutine goes on.
+	phase   readerPhase
 	records *wire.Cursor // those of the last frame that have not been taken in; nil: none
-	greeted bool
-	ended   bool // nothing more can be read
-	cleared bool // reaping has got as far as making room
 }
+
+// readerPhase is how far a reader has come. It only goes forward.
+type readerPhase uint8
+
+const (
+	greeting readerPhase = iota // the worker's answer to the hello has not come
+	reading
+	ended   // nothing more can be read
+	cleared // the pool has room for another worker
+)
 
 func (r *reader) init(results transport.Receiver) {
 	r.results, r.turn, r.frames = results, pipe.NewTurn(false), wire.NewReader(results, wire.Slack)
@@ -54,7 +63,7 @@ func (r *reader) receive() message {
 
 // next is the next frame for the follower.
 func (r *reader) next() message {
-	if r.greeted && r.turn.Await() {
+	if r.phase > greeting && r.turn.Await() {
 		m := *r.left
 		r.left = nil
 		return m
@@ -119,11 +128,11 @@ func persist(spawn func(func()), f func()) {
 // read is the follower: it takes in what the worker says until that ends, and reaps the
 // worker.
 func (w *worker) read() {
-	if !w.reader.ended {
+	if w.reader.phase < ended {
 		if err := w.handleFrames(); err != nil {
 			w.kill(fmt.Errorf("it broke the protocol: %w", err))
 		}
-		w.reader.ended = true
+		w.reader.phase = ended
 	}
 	select {
 	case <-w.exited: // as it should be: the end of the process closed the pipe
@@ -159,10 +168,10 @@ func (w *worker) handleFrames() error {
 // handle takes in one frame.
 func (w *worker) handle(kind wire.Kind, payload []byte) error {
 	switch {
-	case kind == wire.KindHello && !w.reader.greeted:
-		w.reader.greeted = true
+	case kind == wire.KindHello && w.reader.phase == greeting:
+		w.reader.phase = reading
 		return w.handleWelcome(payload)
-	case kind == wire.KindResults && w.reader.greeted:
+	case kind == wire.KindResults && w.reader.phase == reading:
 		w.reader.records = wire.NewCursor(payload)
 		return nil
 	default:

@@ -213,7 +213,7 @@ func FuzzRecords(f *testing.F) {
 	add(panicked, false, 2, 0, 0, 0, 0)
 	add(wire.AppendStarted(nil, 1), false, 1, 0, 0, 0, 0)
 	add(wire.AppendDropped(nil, wire.RecordRecalled, 2, 3), false, 1, 0, 0, 0, 0)
-	add(wire.AppendTray(nil, 1, 1, 8, shm.RingsAt, 8), false, 2, 0, 0, 0, 0)
+	add(wire.AppendRing(nil, 1, 1, 8, shm.RingsAt, 8), false, 2, 0, 0, 0, 0)
 	add(wire.AppendResults(nil, 1, 2, 8, ring), false, 3, 0, 0, 0, 0)
 	add(ring, true, 0, 1, 5, 8, 8)
 	add(ring, true, 0, 1, 5, 8, 1<<32|16)

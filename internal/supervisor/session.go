@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,36 +12,46 @@ import (
 // takes in what becomes of them. A batch is sent while the one before runs, so that the
 // worker does not wait for the next while there is one.
 //
-// The sender moves the session from announcing to sending to draining; whatever happens to
-// the worker meanwhile, each item that was claimed is settled once: by an outcome, by being
-// given back, or when the worker is lost.
+// The sender opens the session, sends, drains it, and leaves. Whatever happens to the worker
+// meanwhile, each item that was claimed is settled once: by an outcome, by being given back,
+// or when the worker is lost.
 type session struct {
 	call   *call
 	worker *worker
 	begun  time.Time
-	tells  sync.WaitGroup // frames that are written without waiting for them; see tell
-
-	// The sender's.
-	attached     bool
-	announcement []byte   // to be written before the first items; nil: it has been
-	known        bool     // the worker had been told of the call before
-	used         bool     // an item has been sent
-	small        [64]byte // for a frame that says where items are,
-	spoken       [64]byte // and for the announcement
-
-	taking taking // the reading goroutine's; see outcomes.go
+	tells  sync.WaitGroup // frames that are written without waiting for them; see tellLocked
+	sender sender         // the sending goroutine's
+	taking taking         // the reading goroutine's; see outcomes.go
 
 	mu        sync.Mutex
-	changed   sync.Cond // the sender should look again
-	window    window    // what is in flight
-	announced bool      // the worker has been told of the call
-	started   uint64    // without a segment: the item that the worker said it was starting
-	condemned bool      // the item that is running may have to be killed: nothing is sent behind it
-	told      bool      // tell has been called
-	busy      bool      // what the worker has said is being taken in, maybe by code of the user's
-	lost      bool      // the worker has died, and its items are settled
-	broken    bool      // the worker cannot be written to
-	watch     watch     // the monitor's
+	changed   sync.Cond    // the sender should look again
+	window    window       // what is in flight
+	state     sessionState // how the worker is
+	known     bool         // the worker knows of the call: its opening has been written
+	condemned bool         // the item that is running may have to be killed: nothing is sent behind it
+	busy      bool         // what the worker has said is being taken in, maybe by code of the user's
+	started   uint64       // without a segment: the item that the worker said it was starting
+	watch     watch        // the monitor's
+}
+
+// sessionState is what a session knows of its worker. It only goes forward.
+type sessionState uint8
+
+const (
+	works  sessionState = iota
+	broken              // it cannot be written to
+	lost                // it has died, and its items are being settled
+)
+
+// sender is how far the sending goroutine has come. After a Goexit in code of the user's
+// another goroutine goes on from here.
+type sender struct {
+	attached bool
+	opening  []byte   // opens the call in the worker; goes before the first items. nil: it has been written
+	knew     bool     // the worker knew of the call before this session
+	used     bool     // an item has been sent
+	small    [64]byte // buffer for a frame that says where items are
+	first    [64]byte // buffer for the opening
 }
 
 func newSession(d *call, w *worker) *session {
@@ -55,7 +64,7 @@ func newSession(d *call, w *worker) *session {
 // when all that it has sent are settled. After a Goexit in code of the user's it is called
 // again.
 func (s *session) run() {
-	if !s.attached && !s.begin() {
+	if !s.sender.attached && !s.begin() {
 		s.call.lostUnused(s.worker)
 		return
 	}
@@ -66,41 +75,42 @@ func (s *session) run() {
 
 // begin makes the worker's results this session's. It returns false if the worker is lost.
 func (s *session) begin() bool {
-	known, ok := s.worker.attach(s)
+	knew, ok := s.worker.attach(s)
 	if !ok {
 		return false
 	}
-	s.attached = true
+	s.sender.attached = true
 	s.call.pool.counters.busy.Add(1)
 	s.call.add(s)
 	s.call.monitor.wake()
-	s.known, s.announcement = known, s.call.announcement(s.spoken[:0], known)
+	s.sender.knew, s.sender.opening = knew, s.call.open(s.sender.first[:0], knew)
 	return true
 }
 
 // write sends a frame: the first with what is to be said before.
 func (s *session) write(frame []byte) error {
 	w := s.worker
-	if s.announcement == nil {
+	if s.sender.opening == nil {
 		return w.conn.write(frame, 0, nil)
 	}
-	queued, bells := w.conn.pop(w.first[:0])
-	w.first = append(append(queued, s.announcement...), frame...)
-	err := w.conn.write(w.first, bells, nil)
-	if s.announcement = nil; cap(w.first) > bufferKeep {
+	queued, doorbells := w.conn.queue.pop(w.first[:0])
+	w.first = append(append(queued, s.sender.opening...), frame...)
+	err := w.conn.write(w.first, doorbells, nil)
+	if cap(w.first) > bufferKeep {
 		w.first = nil
 	}
-	s.setAnnounced()
+	s.sender.opening = nil
+	s.setKnown()
 	if s.call.bounded() {
 		s.call.monitor.act() // the worker has not been told
 	}
 	return err
 }
 
-func (s *session) setAnnounced() {
+func (s *session) setKnown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.announced = true
+	s.known = true
 }
 
 // leave gives the worker back to the pool. The worker is told of the end of the call when
@@ -108,19 +118,17 @@ func (s *session) setAnnounced() {
 func (s *session) leave() {
 	w := s.worker
 	s.call.remove(s)
-	if s.announcement != nil && !s.known { // there was nothing to send behind it
+	if s.sender.opening != nil && !s.sender.knew { // there was nothing to send behind it
 		w.forget(s.call.id)
 	}
-	if s.told {
-		s.tells.Wait()
-	}
+	s.tells.Wait()
 	s.call.pool.counters.busy.Add(-1)
 	if cap(w.frame) > bufferKeep {
 		w.frame = nil
 	}
-	if !w.detach() || s.broken {
+	if !w.detach() || s.isBroken() {
 		w.frame, w.first = nil, nil // calls remember their workers for longer than these live
-		if !s.used {
+		if !s.sender.used {
 			s.call.lostUnused(w)
 		}
 		return
@@ -131,17 +139,19 @@ func (s *session) leave() {
 	s.call.pool.release(w)
 }
 
-// fail gives up a worker that cannot be written to. If it has died by itself, that is what
-// its item is told.
+// fail gives up a worker that cannot be written to, and waits until it has died.
 func (s *session) fail(err error) {
 	s.mu.Lock()
-	s.broken = true
+	s.state = max(s.state, broken)
 	s.mu.Unlock()
-	select {
-	case <-s.worker.exited:
-	case <-time.After(drainTimeout):
-		s.worker.kill(fmt.Errorf("%w: %w", errDeaf, err))
-	}
+	s.worker.giveUpWriting(err)
+}
+
+// isBroken reports whether the worker cannot be written to.
+func (s *session) isBroken() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state >= broken
 }
 
 // drain waits until all that was sent is settled, and all that was said taken in: until then
@@ -202,7 +212,6 @@ func (s *session) recallLocked() {
 // tellLocked sends a frame without waiting for it: a worker that does not read must not hold
 // up the clocks of others.
 func (s *session) tellLocked(frame []byte) {
-	s.told = true
 	w := s.worker
 	s.tells.Go(func() {
 		if err := w.conn.write(frame, 1, w.segment); err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
+	"runtime"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -48,7 +48,13 @@ func (p *Pool) start(ctx context.Context, quit <-chan struct{}) (*worker, error)
 
 // launch starts the process and what serves it, and says hello.
 func (p *Pool) launch() (*worker, error) {
-	link, err := p.config.Launcher.Launch(context.Background(), p.config.Spec) // the worker may outlive the call that starts it
+	// Another call may get the worker, so the context of the one that starts it does not
+	// count.
+	ctx, cancel := context.WithTimeout(context.Background(), p.config.StartTimeout)
+	defer cancel()
+	spec := p.config.Spec
+	spec.GOMAXPROCS = max(1, runtime.GOMAXPROCS(0)/p.config.Size)
+	link, err := p.config.Launcher.Launch(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -58,19 +64,18 @@ func (p *Pool) launch() (*worker, error) {
 	return w, nil
 }
 
-// greet says hello. A broken pipe is left to the reader: the worker has ended, and its last
-// words say more.
+// greet says hello.
 func (w *worker) greet() {
 	hello := wire.Hello{Version: wire.Version, MaxMessage: int(w.pool.config.MaxMessageBytes)}
 	err := w.conn.write(wire.Finish(hello.Append(wire.Begin(nil, wire.KindHello))), 0, nil)
-	if err != nil && !errors.Is(err, syscall.EPIPE) {
-		w.kill(fmt.Errorf("it cannot be talked to: %w", err))
+	if err != nil {
+		w.giveUpWriting(err)
 	}
 }
 
-// awaitReady waits until the worker is ready, until ctx or quit is closed, or until it is
+// awaitReady waits until the worker is ready, until ctxDone or quit is closed, or until it is
 // clear that the worker will not be ready; then it is dead.
-func (w *worker) awaitReady(timeout <-chan time.Time, ctx, quit <-chan struct{}) (bool, error) {
+func (w *worker) awaitReady(timeout <-chan time.Time, ctxDone, quit <-chan struct{}) (bool, error) {
 	begun := time.Now()
 	select {
 	case welcome := <-w.welcome:
@@ -84,7 +89,7 @@ func (w *worker) awaitReady(timeout <-chan time.Time, ctx, quit <-chan struct{})
 	case <-timeout:
 		return false, w.giveUp(fmt.Errorf("it has not reached parallel.Init within the StartTimeout of %v: "+
 			"is parallel.Init() the first statement of main?", w.pool.config.StartTimeout))
-	case <-ctx:
+	case <-ctxDone:
 	case <-quit:
 	}
 	return false, nil

@@ -51,11 +51,11 @@ func (t *tail) write(p []byte) {
 		if newline >= 0 {
 			part = part[:newline+1]
 		}
-		t.keep(part)
+		t.keepLocked(part)
 		if !t.decided {
 			t.line = append(t.line, part...)
 			if newline >= 0 || len(t.line) == wordsPrefix {
-				t.decide()
+				t.decideLocked()
 			}
 		}
 		if newline >= 0 {
@@ -65,8 +65,8 @@ func (t *tail) write(p []byte) {
 	}
 }
 
-// keep takes in what may be a part of a line.
-func (t *tail) keep(p []byte) {
+// keepLocked takes in what may be a part of a line.
+func (t *tail) keepLocked(p []byte) {
 	t.total += len(p)
 	t.head = append(t.head, p[:min(len(p), stderrKept-len(t.head))]...)
 	if t.words != nil {
@@ -78,9 +78,9 @@ func (t *tail) keep(p []byte) {
 	}
 }
 
-// decide starts to keep last words if the line is such. Those that are in what
+// decideLocked starts to keep last words if the line is such. Those that are in what
 // is kept already need not be kept again.
-func (t *tail) decide() {
+func (t *tail) decideLocked() {
 	t.decided = true
 	if isLastWords(t.line) && t.total > stderrKept && (t.words == nil || len(t.words) == wordsKept) {
 		t.words, t.wordsAt = bytes.Clone(t.line), t.total-len(t.line)

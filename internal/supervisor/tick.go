@@ -14,8 +14,8 @@ import (
 // timer of its own. All fields but running are guarded by the pool's mutex.
 type tick struct {
 	timer   *time.Timer          // nil before the first
-	set     bool                 // whether it is,
-	soon    bool                 // and for tickTime from when it was set
+	set     bool                 // the timer is set
+	soon    bool                 // the timer is set for tickTime from when it was set
 	owed    map[*worker]struct{} // workers that may have to be told of the end of a call
 	running sync.WaitGroup       // ticks that will come or are there
 }
@@ -27,7 +27,7 @@ const tickTime = 5 * time.Millisecond
 func (p *Pool) tickSoonLocked() {
 	if !p.tick.soon {
 		p.tick.soon = true
-		p.tick.resetLocked(tickTime, p.ticked)
+		p.setTickLocked(tickTime)
 	}
 }
 
@@ -38,17 +38,18 @@ func (p *Pool) tickForIdleLocked() {
 		return
 	}
 	due := p.idle[0].idleSince + p.config.IdleTimeout
-	p.tick.resetLocked(max(0, due-cost.Clock()), p.ticked)
+	p.setTickLocked(max(0, due-cost.Clock()))
 }
 
-// resetLocked has f called after d. A call that was to come later comes then; one that is
+// setTickLocked has a tick come after d. One that was to come later comes then; one that is
 // about to begin comes besides.
-func (t *tick) resetLocked(d time.Duration, f func()) {
+func (p *Pool) setTickLocked(d time.Duration) {
+	t := &p.tick
 	t.set = true
 	switch {
 	case t.timer == nil:
 		t.running.Add(1)
-		t.timer = time.AfterFunc(d, f)
+		t.timer = time.AfterFunc(d, p.ticked)
 	case !t.timer.Reset(d):
 		t.running.Add(1)
 	}

@@ -102,7 +102,7 @@ func (p *tickTest) owed() int {
 }
 
 // isWatched reports whether d's monitor was woken.
-func (d *call) isWatched() bool { return len(d.monitor.poke) > 0 }
+func (d *call) isWatched() bool { return len(d.monitor.awake) > 0 }
 
 func TestTickWatchesCallsThatLast(t *testing.T) {
 	inBubble(t, func(t *testing.T, p *tickTest) {
@@ -157,7 +157,7 @@ func TestTickTellsWorkersOfEnds(t *testing.T) {
 		w, requests, _ := p.worker()
 		_, strange, _ := p.worker() // it does not know of the call
 		d.known = append(d.known, w)
-		w.conn.later([]byte("over"))
+		w.conn.queue.push([]byte("over"))
 		p.leave(d)
 		p.check(true)
 		p.at(time.Hour + tickTime - 1)

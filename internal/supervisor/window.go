@@ -94,43 +94,39 @@ func (w *window) pop(seq uint64, n int) (f flight, behind int, ok bool) {
 	return f, 0, true
 }
 
-// within returns what is in flight of the items first to last.
-func (w *window) within(first, last uint64) []flight {
-	_, dropped := w.parted(first, last)
-	return dropped
-}
-
-// drop takes the items first to last out of flight, as far as they are in flight.
-func (w *window) drop(first, last uint64) {
-	kept, dropped := w.parted(first, last)
+// drop takes the items first to last out of flight, as far as they are in flight, and
+// returns them. It changes nothing and reports false if may does for one of the flights.
+func (w *window) drop(first, last uint64, may func(flight) bool) (dropped []flight, ok bool) {
+	end := min(last, math.MaxUint64-1) + 1
+	var kept []flight
+	for _, f := range w.flights {
+		before := f.splitAt(first)
+		middle := f.splitAt(end)
+		if middle.count > 0 && !may(middle) {
+			return nil, false
+		}
+		kept, dropped = appendFlight(kept, before), appendFlight(dropped, middle)
+		kept = appendFlight(kept, f)
+	}
+	if len(dropped) > 0 {
+		w.flights = kept
+	}
 	for _, f := range dropped {
 		w.count(f, -1)
 	}
-	w.flights = kept
+	return dropped, true
 }
 
-func (w *window) parted(first, last uint64) (kept, dropped []flight) {
-	end := min(last, math.MaxUint64-1) + 1
-	keep := func(f flight) {
-		if f.count > 0 {
-			kept = append(kept, f)
-		}
+func appendFlight(flights []flight, f flight) []flight {
+	if f.count == 0 {
+		return flights
 	}
-	for _, f := range w.flights {
-		keep(f.splitAt(first))
-		if f.count > 0 {
-			if d := f.splitAt(end); d.count > 0 {
-				dropped = append(dropped, d)
-			}
-		}
-		keep(f)
-	}
-	return kept, dropped
+	return append(flights, f)
 }
 
 // splitAt takes the items before seq off f.
 func (f *flight) splitAt(seq uint64) (before flight) {
-	if seq <= f.seq {
+	if seq <= f.seq || f.count == 0 {
 		return flight{}
 	}
 	return f.split(int(min(seq-f.seq, uint64(f.count))))
@@ -151,8 +147,8 @@ func (w *window) freeSlot() int {
 	return 0
 }
 
-// takeAll empties the window.
-func (w *window) takeAll() []flight {
+// clear empties the window and returns what was in flight.
+func (w *window) clear() []flight {
 	flights := w.flights
 	*w = window{}
 	return flights

@@ -130,7 +130,7 @@ func TestWindowPeek(t *testing.T) {
 	}
 }
 
-func TestWindowWithinAndDrop(t *testing.T) {
+func TestWindowDrop(t *testing.T) {
 	for _, test := range []struct {
 		first, last uint64
 		dropped     string
@@ -149,18 +149,25 @@ func TestWindowWithinAndDrop(t *testing.T) {
 		{9, math.MaxUint64, "", "1+3 4+2@1 8+1@2"},
 		{0, math.MaxUint64, "1+3 4+2@1 8+1@2", ""},
 		{4, math.MaxUint64, "4+2@1 8+1@2", "1+3"},
-		{5, 4, "", "1+3 4+1@1 5+1@1 8+1@2"},
+		{5, 4, "", "1+3 4+2@1 8+1@2"},
 		{math.MaxUint64, 0, "", "1+3 4+2@1 8+1@2"},
 	} {
 		w := newWindow()
-		if got := describe(w.within(test.first, test.last)...); got != test.dropped {
-			t.Errorf("within %d and %d there is %q, want %q", test.first, test.last, got, test.dropped)
+		if dropped, ok := w.drop(test.first, test.last, none); ok != (test.dropped == "") || len(dropped) > 0 {
+			t.Errorf("drop of %d to %d where none may be: %v, %v", test.first, test.last, dropped, ok)
 		}
 		w.check(t, "1+3 4+2@1 8+1@2")
-		w.drop(test.first, test.last)
+		dropped, ok := w.drop(test.first, test.last, all)
+		if got := describe(dropped...); !ok || got != test.dropped {
+			t.Errorf("drop of %d to %d: %q, %v, want %q", test.first, test.last, got, ok, test.dropped)
+		}
 		w.check(t, test.left)
 	}
 }
+
+// all and none say which flights may be dropped.
+func all(flight) bool  { return true }
+func none(flight) bool { return false }
 
 func TestWindowFirstAndContains(t *testing.T) {
 	w := new(window)
@@ -197,21 +204,21 @@ func TestWindowFreeSlot(t *testing.T) {
 	w.pop(2, 1)
 	check(1)
 	w.add(fly(5, 3, 1))
-	w.drop(3, 4)
+	w.drop(3, 4, all)
 	check(2)
-	w.drop(5, 6)
+	w.drop(5, 6, all)
 	check(2)
-	w.takeAll()
+	w.clear()
 	check(1)
 }
 
-func TestWindowTakeAll(t *testing.T) {
+func TestWindowClear(t *testing.T) {
 	w := newWindow()
-	if got, want := describe(w.takeAll()...), "1+3 4+2@1 8+1@2"; got != want {
+	if got, want := describe(w.clear()...), "1+3 4+2@1 8+1@2"; got != want {
 		t.Errorf("it had %q, want %q", got, want)
 	}
 	w.check(t, "")
-	if got := w.takeAll(); len(got) != 0 {
+	if got := w.clear(); len(got) != 0 {
 		t.Errorf("once more it had %q", describe(got...))
 	}
 }
@@ -268,7 +275,7 @@ func TestWindowAgainstAList(t *testing.T) {
 			list = list[f.count:]
 		case 4:
 			first, last := next-uint64(r.IntN(8)), next-uint64(r.IntN(8))
-			w.drop(first, last)
+			w.drop(first, last, all)
 			list = slices.DeleteFunc(list, func(seq uint64) bool { return first <= seq && seq <= last })
 		}
 		if w.items != len(list) {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ type worker struct {
 
 	mu      sync.Mutex
 	status  status
-	reason  error               // why this package killed it; nil: it has not
+	reason  error               // why this package killed it first; errRetired: it was not needed; nil: it has not
 	exit    transport.Exit      // from exited on
 	session *session            // takes in the results; nil while it is idle
 	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
@@ -43,8 +44,8 @@ type worker struct {
 type holding struct {
 	items     int    // that it was sent
 	lastSeq   uint64 // of the last item that it was sent
-	frame     []byte // buffer for frames of items,
-	first     []byte // and for the first of a call's, with what goes before it
+	frame     []byte // buffer for frames of items
+	first     []byte // buffer for a call's first frame, with what goes before it
 	idleSince time.Duration
 	served    bool // it has been idle, so it has served before or could have
 }
@@ -55,7 +56,7 @@ type status uint8
 const (
 	serving status = iota // it may be sent items, as far as is known
 	ending                // this package has killed it; its exit is awaited
-	exited                // its process has gone; what it said may still be to be read
+	gone                  // its process has gone; what it said may still be to be read
 	reaped                // nothing more will come of it, and what it had in flight is being settled
 )
 
@@ -78,8 +79,8 @@ func newWorker(p *Pool, link *transport.Worker) *worker {
 func (w *worker) serve() {
 	w.pool.unreaped.Add(1)
 	c := &w.pool.config
-	w.output.relay(w.link.Stdout, c.Stdout, &w.pool.outputMu, nil)
-	w.output.relay(w.link.Stderr, c.Stderr, &w.pool.outputMu, &w.output.stderr)
+	w.output.relay(w.link.Stdout, c.Stdout, &w.pool.sink, nil)
+	w.output.relay(w.link.Stderr, c.Stderr, &w.pool.sink, &w.output.stderr)
 	go w.awaitExit()
 	persist(func(f func()) { go f() }, w.read)
 }
@@ -90,7 +91,7 @@ func (w *worker) pid() int { return w.link.Process.PID() }
 func (w *worker) awaitExit() {
 	exit := w.link.Process.Wait()
 	w.mu.Lock()
-	w.status, w.exit = max(w.status, exited), exit
+	w.status, w.exit = max(w.status, gone), exit
 	w.mu.Unlock()
 	w.reader.turn.End()
 	late := time.Now().Add(drainTimeout)
@@ -112,9 +113,9 @@ func (w *worker) reap() {
 	w.status = reaped
 	s := w.session
 	w.mu.Unlock()
-	w.conn.drop()
-	if !w.reader.cleared {
-		w.reader.cleared = true
+	w.conn.queue.close()
+	if w.reader.phase < cleared {
+		w.reader.phase = cleared
 		w.makeRoom()
 	}
 	if s != nil {
@@ -165,7 +166,7 @@ func (w *worker) death(reason error) Crash {
 func (w *worker) kill(reason error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.status >= exited {
+	if w.status >= gone {
 		return
 	}
 	w.status = ending
@@ -177,6 +178,16 @@ func (w *worker) kill(reason error) {
 
 // retire ends a worker that is not needed any more.
 func (w *worker) retire() { w.kill(errRetired) }
+
+// giveUpWriting waits until a worker that cannot be written to has died. If it does so by
+// itself, its last words say more than err.
+func (w *worker) giveUpWriting(err error) {
+	select {
+	case <-w.exited:
+	case <-time.After(drainTimeout):
+		w.kill(fmt.Errorf("it cannot be written to: %w", err))
+	}
+}
 
 // usable reports whether the worker may be sent items, as far as is known.
 func (w *worker) usable() bool {
