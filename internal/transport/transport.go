@@ -51,12 +51,12 @@ type Worker struct {
 }
 
 // Process is a worker process with all that it has started. Its methods may be called from
-// any goroutine.
+// any goroutine. PID, Kill and Resident do not block, since they are called with locks held.
 type Process interface {
-	// PID is the process ID; 0 until the worker has said it, if it runs elsewhere.
+	// PID is the process ID; 0 if the launcher does not know it, since the worker runs elsewhere.
 	PID() int
-	// Kill ends the process and what it has started. It may be called any number of times,
-	// also after the process has ended.
+	// Kill ends the process and what it has started, and does not wait for their end. It
+	// may be called any number of times, also after the process has ended.
 	Kill()
 	// Wait returns when the process has ended, has been reaped, and what it left behind in
 	// its group has been killed. It also releases what was held for the process, so it
