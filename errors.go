@@ -171,7 +171,7 @@ func explain(err error, format string, args ...any) error {
 // endedError is the error of a call that stopped short while no item had failed: its
 // context ended, or its workers could not be started.
 type endedError struct {
-	done, total int // total is -1 where it is not known
+	done, total int // total is -1 if it is not known
 	cause       error
 	also        error // ctx.Err(), if the cause does not wrap it; else nil
 }

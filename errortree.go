@@ -6,8 +6,8 @@ import (
 	"math"
 	"reflect"
 	"strings"
-	"syscall"
 
+	"example.com/parallel/internal/proc"
 	"example.com/parallel/internal/wire"
 )
 
@@ -139,11 +139,7 @@ func (e *errEncoder) crash(err *CrashError, depth int) {
 	e.kind(errNodeCrash)
 	e.dst = wire.AppendInt(e.dst, int64(err.PID))
 	e.dst = wire.AppendInt(e.dst, int64(err.ExitCode))
-	signal := int64(-1)
-	if s, ok := err.Signal.(syscall.Signal); ok {
-		signal = int64(s)
-	}
-	e.dst = wire.AppendInt(e.dst, signal)
+	e.dst = wire.AppendInt(e.dst, proc.SignalNumber(err.Signal))
 	e.text(string(err.Stderr))
 	e.node(err.Err, depth)
 }
@@ -255,11 +251,7 @@ func malformedError(c *wire.Cursor) error {
 }
 
 func decodeCrash(c *wire.Cursor, depth int) *CrashError {
-	e := &CrashError{PID: int(c.Int()), ExitCode: int(c.Int())}
-	if signal := c.Int(); signal >= 0 {
-		e.Signal = syscall.Signal(signal)
-	}
-	e.Stderr = c.CopyBytes()
+	e := &CrashError{PID: int(c.Int()), ExitCode: int(c.Int()), Signal: proc.Signal(c.Int()), Stderr: c.CopyBytes()}
 	e.Err = childError(c, depth)
 	return e
 }

@@ -13,16 +13,17 @@ import (
 // it must not. docs/architecture.md has the house, and docs/decisions/0037-rooms.md why.
 var rooms = map[string]struct{ may, mustNot []string }{
 	"cost":       {nil, []string{"os", "reflect"}},
+	"guard":      {nil, []string{"os", "reflect", "unsafe"}},
 	"wire":       {nil, []string{"os", "reflect", "unsafe"}},
 	"codec":      {nil, []string{"net", "os/exec"}},
 	"shm":        {[]string{"wire"}, []string{"os/exec", "reflect"}},
 	"pipe":       {[]string{"cost"}, []string{"os/exec", "reflect"}},
 	"transport":  {[]string{"shm"}, []string{"os/exec", "reflect"}},
 	"proc":       {[]string{"pipe", "shm", "transport"}, []string{"reflect"}},
-	"schedule":   {[]string{"cost"}, []string{"os", "reflect", "unsafe"}},
-	"stream":     {[]string{"schedule"}, []string{"os", "reflect", "unsafe"}},
-	"worker":     {[]string{"cost", "pipe", "shm", "wire"}, []string{"os/exec", "reflect"}},
-	"supervisor": {[]string{"cost", "pipe", "schedule", "shm", "transport", "wire"}, []string{"os/exec", "reflect", "unsafe"}},
+	"schedule":   {[]string{"cost", "guard"}, []string{"os", "reflect", "unsafe"}},
+	"stream":     {[]string{"guard", "schedule"}, []string{"os", "reflect", "unsafe"}},
+	"worker":     {[]string{"cost", "guard", "pipe", "shm", "wire"}, []string{"os/exec", "reflect"}},
+	"supervisor": {[]string{"cost", "guard", "pipe", "schedule", "shm", "transport", "wire"}, []string{"os/exec", "reflect", "unsafe"}},
 
 	"testkit":     {nil, nil}, // for tests
 	"inlinecheck": {nil, nil}, // a command for CI

@@ -75,7 +75,7 @@ type ProcessPool struct {
 
 	once     sync.Once
 	pool     *supervisor.Pool
-	launcher transport.Launcher // tests set it; nil: workers are started on this machine
+	launcher transport.Launcher // only tests of this package set it; nil: proc.Local
 }
 
 // Close waits for the calls in flight, ends all workers, and returns when none is

@@ -178,7 +178,9 @@ func Shared[S any](ctx context.Context) (S, bool) {
 	case *shareBox[S]:
 		return box.value, true
 	case *sharedBytes:
-		return decodeShared[S](box)
+		if v, ok := box.as(reflect.TypeFor[S]()).(*S); ok {
+			return *v, true
+		}
 	}
 	var zero S
 	return zero, false
@@ -192,7 +194,7 @@ type sharedValue interface {
 	encode(limit int) (typ string, data []byte, err error)
 }
 
-// shareBox is the value where Share was called.
+// shareBox is the value in the process in which Share was called.
 type shareBox[S any] struct{ value S }
 
 func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
@@ -214,31 +216,32 @@ type sharedBytes struct {
 	typ  string
 	data []byte
 
-	mu      sync.Mutex
-	decoded any // a *S; guarded by mu
+	mu        sync.Mutex
+	decoded   any          // points to the value; nil: it has not been decoded
+	decodedAs reflect.Type // its type
 }
 
 func (b *sharedBytes) encode(int) (string, []byte, error) { return b.typ, b.data, nil }
 
-func decodeShared[S any](b *sharedBytes) (S, bool) {
+// as returns a pointer to the value, which is a typ; nil if it is of another type.
+func (b *sharedBytes) as(typ reflect.Type) any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if v, ok := b.decoded.(*S); ok {
-		return *v, true
+	if b.decodedAs == typ {
+		return b.decoded
 	}
-	var v S
-	typ := reflect.TypeFor[S]()
 	plan, err := types.Plan(typ)
 	if err != nil || shareType(typ, plan) != b.typ {
-		return v, false
+		return nil
 	}
-	if err := plan.Decode(b.data, unsafe.Pointer(&v)); err != nil {
+	v := reflect.New(typ)
+	if err := plan.Decode(b.data, v.UnsafePointer()); err != nil {
 		// The parent encoded it by the same plan, so this is a bug or a broken
 		// link, and fn must not go on as if nothing had been shared.
 		panic(fmt.Sprintf("parallel: Shared: cannot decode a %v: %v", typ, err))
 	}
-	b.decoded = &v
-	return v, true
+	b.decoded, b.decodedAs = v.Interface(), typ
+	return b.decoded
 }
 
 func shareType(typ reflect.Type, plan *codec.Plan) string {

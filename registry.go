@@ -33,12 +33,59 @@ type function struct {
 	runs worker.Function // in a worker process
 }
 
-// registry holds the functions, in the order of registration, which is the same
-// in every process of a program. Guarded by mu.
-var registry struct {
+// registry holds the functions.
+var registry functions
+
+// functions are registered functions, in the order of registration, which is the same in
+// every process of a program.
+type functions struct {
 	mu    sync.Mutex
 	byPtr map[unsafe.Pointer]*function
 	all   []*function
+}
+
+// add registers f as the function with the function value ptr, unless there is one.
+func (r *functions) add(ptr unsafe.Pointer, f *function) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byPtr == nil {
+		r.byPtr = make(map[unsafe.Pointer]*function)
+	}
+	if r.byPtr[ptr] != nil {
+		return
+	}
+	f.id = len(r.all)
+	r.byPtr[ptr] = f
+	r.all = append(r.all, f)
+}
+
+// find returns the function with the function value ptr; nil if there is none.
+func (r *functions) find(ptr unsafe.Pointer) *function {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byPtr[ptr]
+}
+
+// at returns the function with number n; nil if there is none.
+func (r *functions) at(n int) *function {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n >= len(r.all) {
+		return nil
+	}
+	return r.all[n]
+}
+
+// lines describes the functions that worker processes know, a line each.
+func (r *functions) lines() (lines []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.all {
+		if !f.late {
+			lines = append(lines, "function "+f.name+" "+strconv.FormatUint(shapeHash(f.in.Shape(), f.out.Shape()), 16))
+		}
+	}
+	return lines
 }
 
 // types holds the types that travel in interfaces, and the sentinel errors.
@@ -72,26 +119,13 @@ func register(caller string, id identity, fn any, in, out reflect.Type, bind fun
 	}
 	bind(f)
 	f.late = initialized.Load()
-
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	if registry.byPtr == nil {
-		registry.byPtr = make(map[unsafe.Pointer]*function)
-	}
-	if registry.byPtr[id.fn] != nil {
-		return
-	}
-	f.id = len(registry.all)
-	registry.byPtr[id.fn] = f
-	registry.all = append(registry.all, f)
+	registry.add(id.fn, f)
 }
 
 // lookup finds the function of a call, or says why it cannot run in a worker
 // process and what to do about it.
 func lookup(id identity) (*function, error) {
-	registry.mu.Lock()
-	f := registry.byPtr[id.fn]
-	registry.mu.Unlock()
+	f := registry.find(id.fn)
 	name := functionName(id.fn)
 	if f == nil {
 		return nil, explain(ErrNotRegistered, "%s: %s cannot run in a worker process: %s",
@@ -160,14 +194,7 @@ func shortName(name string) string {
 // line for this package's own types and errors, and one for each function, type and
 // sentinel error that was registered before Init. What is registered later is unknown to workers.
 var table = sync.OnceValue(func() []string {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	lines := []string{"parallel " + ownFingerprint}
-	for _, f := range registry.all {
-		if !f.late {
-			lines = append(lines, "function "+f.name+" "+strconv.FormatUint(shapeHash(f.in.Shape(), f.out.Shape()), 16))
-		}
-	}
+	lines := append([]string{"parallel " + ownFingerprint}, registry.lines()...)
 	return append(lines, types.Describe()...)
 })
 
@@ -190,10 +217,9 @@ func shapeHash(shapes ...string) uint64 {
 
 // registered returns what runs the function with number n.
 func registered(n int) (*worker.Function, error) {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	if n >= len(registry.all) {
+	f := registry.at(n)
+	if f == nil {
 		return nil, fmt.Errorf("unknown function %d", n)
 	}
-	return &registry.all[n].runs, nil
+	return &f.runs, nil
 }

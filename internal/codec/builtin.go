@@ -8,7 +8,6 @@ import (
 	"os"
 	"reflect"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -46,7 +45,7 @@ var builtinTypes = []func() reflect.Type{
 	reflect.TypeFor[[]any], reflect.TypeFor[map[string]any],
 
 	reflect.TypeFor[*fs.PathError], reflect.TypeFor[*os.LinkError], reflect.TypeFor[*os.SyscallError],
-	reflect.TypeFor[syscall.Errno], reflect.TypeFor[syscall.Signal], reflect.TypeFor[*strconv.NumError],
+	reflect.TypeFor[errno], reflect.TypeFor[signal], reflect.TypeFor[*strconv.NumError],
 }
 
 // builtinErrors are the sentinels known from the start: those that errors returned by the standard library lead to

@@ -46,7 +46,7 @@ var functions = []function{
 	{name: "(*Stream).nextInOrder", instances: 3, calls: []string{
 		"(*window).await", "runtime.newobject", // when it is not there yet
 	}},
-	{name: "(*Stream).read-range1", instances: 3, calls: []string{
+	{name: "(*Stream).pushAll-range1", instances: 3, calls: []string{
 		"(*Stream).push", "(*window).waitForSpace",
 		"runtime.panicrangestate",
 	}},

@@ -109,10 +109,9 @@ func (r *Reader) readOrArm(uintptr) (done bool) {
 			return r.err != nil
 		}
 	}
-	r.err = retryInterrupted(func() (err error) {
-		r.n, err = unix.Read(r.fd, r.b)
-		return err
-	})
+	for r.err = unix.EINTR; r.err == unix.EINTR; {
+		r.n, r.err = unix.Read(r.fd, r.b)
+	}
 	if r.err != unix.EAGAIN {
 		r.err = os.NewSyscallError("read", r.err)
 		return true
@@ -132,11 +131,11 @@ func (r *Reader) arm() error {
 // armed again. It returns false if there has been none.
 func (r *Reader) disarm() (bool, error) {
 	var events [1]unix.EpollEvent
-	err := retryInterrupted(func() error {
-		n, err := unix.EpollWait(r.epollFd, events[:], 0)
-		r.armed = n < 1
-		return err
-	})
+	n, err := 0, error(unix.EINTR)
+	for err == unix.EINTR {
+		n, err = unix.EpollWait(r.epollFd, events[:], 0)
+	}
+	r.armed = n < 1
 	return !r.armed, os.NewSyscallError("epoll_wait", err)
 }
 
@@ -196,13 +195,4 @@ func (r *Reader) Close() error {
 	fd := r.fd
 	r.fd = -1
 	return unix.Close(fd)
-}
-
-// retryInterrupted calls f until it is not interrupted by a signal.
-func retryInterrupted(f func() error) error {
-	for {
-		if err := f(); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
 }

@@ -4,16 +4,17 @@ import (
 	"errors"
 	"io"
 	"os"
-	"strings"
 	"testing"
 	"time"
+
+	"example.com/parallel/internal/testkit"
 )
 
 // newTestReader returns a Reader and the end of its pipe that is written to. The test fails
-// if a descriptor is left open when both are closed.
+// if something is left open when both are closed.
 func newTestReader(t *testing.T) (*Reader, *os.File) {
 	t.Helper()
-	before := descriptors(t)
+	testkit.CheckLeaks(t)
 	f, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -25,34 +26,8 @@ func newTestReader(t *testing.T) (*Reader, *os.File) {
 	t.Cleanup(func() {
 		r.Close()
 		w.Close()
-		for fd, target := range descriptors(t) {
-			if before[fd] == "" {
-				t.Errorf("descriptor %s (%s) is left", fd, target)
-			}
-		}
 	})
 	return r, w
-}
-
-// descriptors are those of this process, with what they are open to; nil where that cannot
-// be known.
-func descriptors(t *testing.T) map[string]string {
-	t.Helper()
-	if f, w, err := os.Pipe(); err != nil { // has the runtime open its poller
-		t.Fatal(err)
-	} else {
-		f.Close()
-		w.Close()
-	}
-	open := make(map[string]string)
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.HasPrefix(target, "/proc/") {
-			open[e.Name()] = target
-		}
-	}
-	return open
 }
 
 func TestReaderReadsToTheEnd(t *testing.T) {
@@ -172,7 +147,7 @@ func TestPollIsOverInTime(t *testing.T) {
 }
 
 func TestReaderOfAClosedFile(t *testing.T) {
-	newTestReader(t) // sees to it that nothing is left
+	testkit.CheckLeaks(t)
 	f, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@
 //	Worker.Shared    ───────── file ────────   Inherited.Shared
 //
 // What differs by platform, the process group first of all, is in the files group_….go.
-// The package knows nothing of frames, calls or pools. It keeps no state but that of each
-// process, whose one lock is in process.go.
+// The package knows nothing of frames, calls or pools. It keeps no state but what this
+// process has inherited, and that of each process, whose one lock is in process.go.
 //
 // What a worker and its descendants need in order to end with their parent is here too: a
 // worker leads a process group, which is killed as a whole (on Windows: a job object); and

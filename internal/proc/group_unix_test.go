@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
 )
 
@@ -34,7 +35,7 @@ func init() {
 
 // TestKillAfterWaitDoesNothing gives a process that has been reaped the number of another.
 func TestKillAfterWaitDoesNothing(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	reaped, other := launch(t, Local{}, "echo"), launch(t, Local{}, "echo")
 	reaped.Requests.Close()
 	reaped.Process.Wait()
@@ -53,11 +54,11 @@ func TestKillAfterWaitDoesNothing(t *testing.T) {
 func TestNothingIsLeftOfAGroup(t *testing.T) {
 	for _, role := range []string{"leave a child", "have a child"} {
 		t.Run(role, func(t *testing.T) {
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			dir := reportDir(t)
 			w := launch(t, Local{}, role, dirVariable+"="+dir)
 			n := map[string]int{"leave a child": 1, "have a child": 2}[role]
-			waitFor(t, "all processes to report", func() bool { return len(reported(t, dir)) == n })
+			testkit.WaitFor(t, "all processes to report", func() bool { return len(reported(t, dir)) == n })
 			if role == "leave a child" {
 				w.Requests.Close()
 			} else {
@@ -65,7 +66,7 @@ func TestNothingIsLeftOfAGroup(t *testing.T) {
 			}
 			w.Process.Wait()
 			for _, pid := range reported(t, dir) {
-				waitFor(t, fmt.Sprint("the end of process ", pid), func() bool { return gone(pid) })
+				testkit.WaitFor(t, fmt.Sprint("the end of process ", pid), func() bool { return gone(pid) })
 			}
 		})
 	}
@@ -73,10 +74,10 @@ func TestNothingIsLeftOfAGroup(t *testing.T) {
 
 // TestLeaderHasLeftItsGroup kills a worker that is in another group.
 func TestLeaderHasLeftItsGroup(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	dir := reportDir(t)
 	w := launch(t, Local{}, "leave the group", dirVariable+"="+dir)
-	waitFor(t, "it to report", func() bool { return len(reported(t, dir)) == 1 })
+	testkit.WaitFor(t, "it to report", func() bool { return len(reported(t, dir)) == 1 })
 	w.Process.Kill()
 	if e := w.Process.Wait(); e.Signal != os.Kill {
 		t.Errorf("it ended with %+v", e)
@@ -94,7 +95,7 @@ func TestParentDeath(t *testing.T) {
 			if (test.role == "stop" || test.role == "deaf") && runtime.GOOS != "linux" {
 				t.Skip("it takes the kernel, which does not do it here")
 			}
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			dir := reportDir(t)
 			parent := again("parent")
 			parent.Env = append(parent.Env, roleVariable+"_WORKER="+test.role, dirVariable+"="+dir)
@@ -103,12 +104,12 @@ func TestParentDeath(t *testing.T) {
 				t.Fatal(err)
 			}
 			var pids []int
-			waitFor(t, "all processes to report", func() bool {
+			testkit.WaitFor(t, "all processes to report", func() bool {
 				pids = reported(t, dir)
 				return len(pids) == test.processes
 			})
 			if test.role == "stop" {
-				waitFor(t, "the worker to stop", func() bool { return state(pids[0]) == "T" })
+				testkit.WaitFor(t, "the worker to stop", func() bool { return state(pids[0]) == "T" })
 			}
 			if err := parent.Process.Kill(); err != nil {
 				t.Fatal(err)
@@ -116,7 +117,7 @@ func TestParentDeath(t *testing.T) {
 			_ = parent.Wait()
 			killed := time.Now()
 			for _, pid := range pids {
-				waitFor(t, fmt.Sprint("the end of process ", pid), func() bool { return gone(pid) })
+				testkit.WaitFor(t, fmt.Sprint("the end of process ", pid), func() bool { return gone(pid) })
 			}
 			t.Logf("%d processes were gone after %v", len(pids), time.Since(killed))
 		})
@@ -128,9 +129,9 @@ func TestWorkersChildrenInheritNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("it takes /proc")
 	}
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	before := make(map[string]bool) // what this process was itself given
-	for _, target := range descriptors() {
+	for _, target := range testkit.Descriptors() {
 		before[target] = true
 	}
 	w := launch(t, Local{}, "have a child list its descriptors")

@@ -3,6 +3,7 @@ package proc
 import (
 	"fmt"
 	"os"
+	"sync"
 
 	"example.com/parallel/internal/pipe"
 )
@@ -19,13 +20,15 @@ type Inherited struct {
 	Shared   *os.File     // the segment's file; nil: none
 }
 
-// Inherit takes over what the parent gave to this process, and takes the mark out of the
-// environment. It returns nil if this process is no worker. It ends a process whose mark
-// makes no sense, with a message.
+// Inherit returns what the parent gave to this process; nil if it is no worker. The first
+// call takes it over, and takes the mark out of the environment. Later ones return the
+// same. Inherit ends a process whose mark makes no sense, with a message.
 //
-// It is called once, in package initialization, so that what another package starts in
-// its initialization inherits neither the files nor the mark.
-func Inherit() *Inherited {
+// The first call is to be made in package initialization, so that what another package
+// starts in its initialization inherits neither the files nor the mark.
+func Inherit() *Inherited { return inheritOnce() }
+
+var inheritOnce = sync.OnceValue(func() *Inherited {
 	mark, ok := os.LookupEnv(markVariable)
 	if !ok {
 		return nil
@@ -37,7 +40,7 @@ func Inherit() *Inherited {
 		os.Exit(2)
 	}
 	return in
-}
+})
 
 func errMark(mark string) error {
 	return fmt.Errorf("parallel: malformed %s=%q", markVariable, mark)

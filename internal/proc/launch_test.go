@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
 )
 
@@ -28,7 +29,7 @@ func TestTalk(t *testing.T) {
 		{"SharedInFile", Local{SharedInFile: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			w := launch(t, test.launcher, "echo")
 			if w.Shared != nil && test.launcher.NoShared || w.Shared == nil && runtime.GOOS == "linux" && !test.launcher.NoShared {
 				t.Errorf("the segment is %v", w.Shared)
@@ -52,7 +53,7 @@ func TestTalk(t *testing.T) {
 }
 
 func TestOutput(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	w := launch(t, Local{}, "talk")
 	if got := output(t, w); got != "out" {
 		t.Errorf("standard output %q", got)
@@ -66,7 +67,7 @@ func TestOutput(t *testing.T) {
 func TestSegmentIsShared(t *testing.T) {
 	for _, inFile := range []bool{false, true} {
 		t.Run(fmt.Sprint("inFile=", inFile), func(t *testing.T) {
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			w := launch(t, Local{SharedInFile: inFile}, "segment")
 			if w.Shared == nil {
 				w.Process.Wait()
@@ -88,7 +89,7 @@ func TestSegmentIsShared(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestMissingDirectory(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	_, err := Local{}.Launch(t.Context(), transport.Spec{Dir: filepath.Join(t.TempDir(), "none")})
 	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "ProcessPool.Dir: ") {
 		t.Errorf("error %v", err)
@@ -171,7 +172,7 @@ func TestFaultsInAStart(t *testing.T) {
 	for n := 0; ; n++ {
 		failed := ""
 		t.Run(fmt.Sprint("operation=", n), func(t *testing.T) {
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			at := 0
 			l := Local{Fault: func(op string) error {
 				if at++; at-1 != n {
@@ -209,7 +210,7 @@ func TestFaultsInAStart(t *testing.T) {
 }
 
 func TestFaultInAWrite(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	broken := false
 	w := launch(t, Local{Fault: func(op string) error {
 		if broken && op == "write" {
@@ -233,7 +234,7 @@ func TestFaultInAWrite(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	workers := make([]*transport.Worker, 4)
 	var group sync.WaitGroup
 	for i := range workers {

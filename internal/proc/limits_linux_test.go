@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
 )
 
@@ -15,7 +16,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	for spare := 0; ; spare++ {
 		failed := false
 		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
-			checkLeaks(t)
+			testkit.CheckLeaks(t)
 			restore := limitDescriptors(t, spare)
 			w, err := Local{}.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
 			restore()
@@ -44,7 +45,7 @@ func limitDescriptors(t *testing.T, spare int) (restore func()) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
-	open := descriptors()
+	open := testkit.Descriptors()
 	limited := old
 	limited.Cur = 0
 	for spare >= 0 { // up to the first number that must not be used any more

@@ -9,11 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
 )
 
@@ -65,7 +65,7 @@ var roles = map[string]func(){
 		_, _ = io.Copy(io.Discard, inherited.Requests)
 	},
 	"descriptors": func() {
-		for fd, target := range descriptors() {
+		for fd, target := range testkit.Descriptors() {
 			fmt.Println(fd, target)
 		}
 	},
@@ -198,83 +198,4 @@ func output(t *testing.T, w *transport.Worker) string {
 		t.Error(err)
 	}
 	return string(b)
-}
-
-// waitFor waits until done reports true.
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		time.Sleep(time.Millisecond) // allowed: paces the polling
-	}
-}
-
-// checkLeaks makes t fail if, at its end, there are more descriptors, child processes or
-// temporary files than now.
-func checkLeaks(t *testing.T) {
-	t.Helper()
-	before := held()
-	t.Cleanup(func() {
-		if t.Failed() {
-			return // the first failure says more
-		}
-		var leaked []string
-		deadline := time.Now().Add(5 * time.Second)
-		for { // the kernel may take a moment to take what has ended off its lists
-			leaked = nil
-			for what := range held() {
-				if !before[what] {
-					leaked = append(leaked, what)
-				}
-			}
-			if len(leaked) == 0 || time.Now().After(deadline) {
-				break
-			}
-			time.Sleep(time.Millisecond) // allowed: paces the polling
-		}
-		if len(leaked) > 0 {
-			t.Errorf("leaked: %q", leaked)
-		}
-	})
-}
-
-// held is what a test can leave behind.
-func held() map[string]bool {
-	all := make(map[string]bool)
-	for fd, target := range descriptors() {
-		all["descriptor "+fd+": "+target] = true
-	}
-	tasks, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, task := range tasks {
-		b, _ := os.ReadFile(task)
-		for _, pid := range strings.Fields(string(b)) {
-			all["child "+pid] = true
-		}
-	}
-	files, _ := filepath.Glob(filepath.Join(os.TempDir(), "parallel-segment-*"))
-	for _, f := range files {
-		all["file "+f] = true
-	}
-	return all
-}
-
-// descriptors are those of this process, with what they are open to; none where that
-// cannot be known.
-func descriptors() map[string]string {
-	if r, w, err := os.Pipe(); err == nil { // has the runtime open its poller
-		r.Close()
-		w.Close()
-	}
-	open := make(map[string]string)
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.HasPrefix(target, "/proc/") {
-			open[e.Name()] = target
-		}
-	}
-	return open
 }

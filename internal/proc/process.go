@@ -17,7 +17,7 @@ type process struct {
 	parentDeath *os.File // never written to: its end of file says that this process has gone. Wait closes it
 
 	// mu is held while the number of the process is used, so that it is not given back
-	// meanwhile.
+	// meanwhile: only during system calls that do not block.
 	mu     sync.Mutex
 	reaped bool // the process has been reaped, or is about to be: its number may be another's
 }

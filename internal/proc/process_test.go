@@ -7,11 +7,12 @@ import (
 	"sync"
 	"testing"
 
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
 )
 
 func TestExitCode(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	w := launch(t, Local{}, "exit with 7")
 	if e := w.Process.Wait(); e != (transport.Exit{Code: 7}) {
 		t.Errorf("it ended with %+v", e)
@@ -19,7 +20,7 @@ func TestExitCode(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	w := launch(t, Local{}, "echo")
 	ask(t, w, "hello")
 	var group sync.WaitGroup
@@ -41,7 +42,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestResident(t *testing.T) {
-	checkLeaks(t)
+	testkit.CheckLeaks(t)
 	w := launch(t, Local{}, "echo")
 	ask(t, w, "hello")
 	n, err := w.Process.Resident()
@@ -54,4 +55,16 @@ func TestResident(t *testing.T) {
 	}
 	w.Process.Kill()
 	w.Process.Wait()
+}
+
+func TestSignalsByNumber(t *testing.T) {
+	if runtime.GOOS == "plan9" {
+		t.Skip("signals have no numbers")
+	}
+	for _, s := range []os.Signal{nil, os.Kill, os.Interrupt} {
+		n := SignalNumber(s)
+		if got := Signal(n); got != s || (n < 0) != (s == nil) {
+			t.Errorf("%v became number %d and %v", s, n, got)
+		}
+	}
 }

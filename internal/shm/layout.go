@@ -2,16 +2,17 @@ package shm
 
 // Where things lie in the segment, in bytes.
 const (
-	// RecordsAt is where the results buffer begins: records that have not been written to
+	// recordsAt is where the results buffer begins: records that have not been written to
 	// the pipe yet.
-	RecordsAt = 4096
+	recordsAt = 4096
 	// RecordsSize is its size.
 	RecordsSize = 256 << 10
-	// RingsAt is where the result rings begin: results of items.
-	RingsAt = RecordsAt + RecordsSize
-	// Rings is their number. There are some, so that one can be filled while the parent
+	// RingsAt is where the result rings begin: results of items. Tests of what a worker may
+	// do wrong name places by it.
+	RingsAt = recordsAt + RecordsSize
+	// rings is their number. There are some, so that one can be filled while the parent
 	// has still to take what is in the others.
-	Rings = 4
+	rings = 4
 	// RingFull is how many bytes in a ring make it full.
 	RingFull = 1 << 20
 	// RingRoom is how many bytes are kept for a result whose size is not known.
@@ -21,12 +22,12 @@ const (
 	// Size is the size of a segment's file.
 	Size = slotsAt + Slots*stride
 
-	// ByReference is the number of bytes from which on items and results go through the
+	// byReference is the number of bytes from which on items and results go through the
 	// segment and not through the pipe.
-	ByReference = 4 << 10
+	byReference = 4 << 10
 
-	stride  = 1 << (20 + 11*(^uint(0)>>63)) // from one ring or slot to the next; less where addresses are short
-	slotsAt = RingsAt + Rings*stride
+	stride  = 1 << (20 + 11*(^uint(0)>>63)) // from one ring or slot to the next; less if addresses are short
+	slotsAt = RingsAt + rings*stride
 	keep    = 1 << 20 // bytes of each ring and slot that an idle worker keeps
 )
 
@@ -42,13 +43,13 @@ const (
 	wordTaken    = 56 // the item after the last whose result the parent has taken from a ring
 	wordDoorbell = 64 // how many frames the parent has written to the pipe that the worker should read at once
 
-	// WordsSize is the size of all words.
-	WordsSize = 72
+	// wordsSize is the size of all words.
+	wordsSize = 72
 )
 
 // Fits reports whether items of so many bytes go through the segment: it is worth it, and
 // a slot has room for them.
-func Fits(bytes int) bool { return bytes >= ByReference && bytes <= stride }
+func Fits(bytes int) bool { return bytes >= byReference && bytes <= stride }
 
 // runningItem is the item that is running, 0 for none, as the words say. One word, done,
 // says how many results there are: so a result is finished, and the next item running, at

@@ -14,11 +14,11 @@ func TestLayout(t *testing.T) {
 		at, size int
 	}
 	regions := []region{
-		{"words", 0, WordsSize},
-		{"header", RecordsAt - wire.HeaderLen, wire.HeaderLen},
-		{"records", RecordsAt, RecordsSize},
+		{"words", 0, wordsSize},
+		{"header", recordsAt - wire.HeaderLen, wire.HeaderLen},
+		{"records", recordsAt, RecordsSize},
 	}
-	for i := range Rings {
+	for i := range rings {
 		regions = append(regions, region{fmt.Sprint("ring ", i), RingsAt + i*stride, stride})
 	}
 	for i := range Slots {
@@ -48,7 +48,7 @@ func TestLayout(t *testing.T) {
 func TestWordsDoNotOverlap(t *testing.T) {
 	seen := make(map[int]bool)
 	for _, word := range []int{wordRunning, wordRecords, wordEnd, wordFirst, wordSize, wordDone, wordRing, wordTaken, wordDoorbell} {
-		if word%8 != 0 || word < 0 || word+8 > WordsSize || seen[word] {
+		if word%8 != 0 || word < 0 || word+8 > wordsSize || seen[word] {
 			t.Errorf("a word at %d", word)
 		}
 		seen[word] = true
@@ -60,7 +60,7 @@ func TestFits(t *testing.T) {
 		bytes int
 		want  bool
 	}{
-		{0, false}, {ByReference - 1, false}, {ByReference, true}, {stride, true}, {math.MaxInt, false}, {-1, false},
+		{0, false}, {byReference - 1, false}, {byReference, true}, {stride, true}, {math.MaxInt, false}, {-1, false},
 	} {
 		if got := Fits(test.bytes); got != test.want {
 			t.Errorf("%d bytes: %v", test.bytes, got)

@@ -70,7 +70,7 @@ func (m *Mapping) Doorbell() uint64 { return m.word(wordDoorbell).Load() }
 
 // Records is the memory of the results buffer: room for the header of a frame, and
 // RecordsSize bytes behind it, where the records stand.
-func (m *Mapping) Records() []byte { return m.b[RecordsAt-wire.HeaderLen : RingsAt : RingsAt] }
+func (m *Mapping) Records() []byte { return m.b[recordsAt-wire.HeaderLen : RingsAt : RingsAt] }
 
 // SetRecords says that n bytes of records are in the results buffer. What was put there
 // is visible to the parent before the number is.

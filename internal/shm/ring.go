@@ -5,7 +5,7 @@ import "sync/atomic"
 // Ring is where the executor puts results of items that follow one another: one behind the
 // other, so that the parent finds them there if the worker dies. They are sent from there,
 // at any time and from any goroutine, and the executor goes on meanwhile. The memory that
-// is being filled is one of Rings, all in the mapping.
+// is being filled is one of several rings, all in the mapping.
 //
 //	state     which item is running                      how it is left
 //	stopped   what SetRunning says                       → started, by Begin, or by Continue behind what is there
@@ -26,7 +26,7 @@ type Ring struct {
 	which     int           // which one is being filled
 	sent      int           // results that Unsent has returned,
 	sentBytes int           // and what they take
-	until     [Rings]uint64 // the item after the last one whose result the parent is to take from there
+	until     [rings]uint64 // the item after the last one whose result the parent is to take from there
 }
 
 func (r *Ring) init(m *Mapping) {
@@ -46,7 +46,7 @@ func (r *Ring) fill(which int) {
 func (r *Ring) free(which int) bool { return r.until[which] <= r.m.word(wordTaken).Load() }
 
 // other is the ring to be filled next.
-func (r *Ring) other() int { return (r.which + 1) % Rings }
+func (r *Ring) other() int { return (r.which + 1) % rings }
 
 // Data is the memory that is being filled, of at least RingFull bytes. The next result goes
 // to Data()[Used():]. It is another after Begin and Empty.
@@ -131,7 +131,7 @@ func (r *Ring) Unsent() (seq uint64, count int, data []byte) {
 // is another ring to be filled meanwhile. at is where they are. The ring is not filled anew
 // before the parent says that it has taken them.
 func (r *Ring) Lend(n int, until uint64) (at int, ok bool) {
-	if !r.m.shared || n < ByReference || !r.free(r.other()) {
+	if !r.m.shared || n < byReference || !r.free(r.other()) {
 		return 0, false
 	}
 	r.until[r.which] = until

@@ -26,10 +26,10 @@ func TestPrivate(t *testing.T) {
 		t.Error("it has a slot")
 	}
 	r.Begin(1, 3, -1)
-	copy(r.Data(), bytes.Repeat([]byte{1}, ByReference))
-	r.Commit(ByReference)
+	copy(r.Data(), bytes.Repeat([]byte{1}, byReference))
+	r.Commit(byReference)
 	seq, count, data := r.Unsent()
-	if seq != 1 || count != 1 || len(data) != ByReference {
+	if seq != 1 || count != 1 || len(data) != byReference {
 		t.Errorf("%d results of %d, %d bytes", count, seq, len(data))
 	}
 	if _, ok := r.Lend(len(data), 2); ok {
@@ -47,7 +47,7 @@ func TestRecordsHaveRoomForAHeader(t *testing.T) {
 	if len(b) != wire.HeaderLen+RecordsSize || cap(b) != len(b) {
 		t.Fatalf("%d bytes, capacity %d", len(b), cap(b))
 	}
-	if &b[wire.HeaderLen] != &m.b[RecordsAt] {
+	if &b[wire.HeaderLen] != &m.b[recordsAt] {
 		t.Error("the records do not stand where the parent reads them")
 	}
 }

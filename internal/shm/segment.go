@@ -2,7 +2,6 @@ package shm
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"os"
 
@@ -17,7 +16,7 @@ import (
 type Segment struct {
 	f          *os.File
 	slotFilled [Slots]int // how far each slot has been filled since Trim
-	ringFilled [Rings]int // the same for the rings
+	ringFilled [rings]int // the same for the rings
 }
 
 // Create makes a segment for a worker that is about to be started: memory without a name
@@ -39,7 +38,7 @@ func (s *Segment) File() *os.File { return s.f }
 func (s *Segment) Close() error { return s.f.Close() }
 
 // words are the words of a segment.
-type words [WordsSize]byte
+type words [wordsSize]byte
 
 func (w *words) at(word int) uint64 { return binary.NativeEndian.Uint64(w[word:]) }
 
@@ -67,12 +66,12 @@ func (s *Segment) Running() (seq uint64, ok bool) {
 // are records the caller must find out.
 func (s *Segment) Unsent(limit int) []byte {
 	w, _ := s.words()
-	records := s.readUpTo(RecordsAt, min(w.at(wordRecords), RecordsSize))
+	records := s.readUpTo(recordsAt, min(w.at(wordRecords), RecordsSize))
 	count, length, size := w.at(wordDone)>>32, w.at(wordDone)&math.MaxUint32, w.at(wordSize)
 	if count == 0 || count > math.MaxInt32 || size > math.MaxInt32 || length > uint64(limit)+RingFull {
 		return records
 	}
-	results := s.readUpTo(int64(RingsAt)+int64(w.at(wordRing)%Rings)*stride, length)
+	results := s.readUpTo(int64(RingsAt)+int64(w.at(wordRing)%rings)*stride, length)
 	return wire.AppendResults(records, w.at(wordFirst), int(count), int(size)-1, results)
 }
 
@@ -117,10 +116,8 @@ func (s *Segment) CheckResults(at, length, limit int) bool {
 // ReadResults fills dst with what is at a place that CheckResults has allowed. What the
 // worker does to that place meanwhile may or may not be seen.
 func (s *Segment) ReadResults(dst []byte, at int) error {
-	if _, err := s.f.ReadAt(dst, int64(at)); err != nil {
-		return fmt.Errorf("results that cannot be read: %w", err)
-	}
-	return nil
+	_, err := s.f.ReadAt(dst, int64(at))
+	return err
 }
 
 // Taken tells the worker that the results of the items before seq have been read, so that

@@ -117,10 +117,10 @@ func TestDoorbell(t *testing.T) {
 func TestLend(t *testing.T) {
 	s, m := shared(t)
 	r := m.Ring()
-	result := func(seq uint64) []byte { return bytes.Repeat([]byte{byte(seq)}, ByReference) }
+	result := func(seq uint64) []byte { return bytes.Repeat([]byte{byte(seq)}, byReference) }
 	// fill puts in the result of one item, and lends it.
 	fill := func(seq uint64) (at int, ok bool) {
-		r.Begin(seq, seq+1, ByReference)
+		r.Begin(seq, seq+1, byReference)
 		add(r, string(result(seq)))
 		r.Stop(0)
 		_, _, data := r.Unsent()
@@ -128,7 +128,7 @@ func TestLend(t *testing.T) {
 	}
 	taken := func(seq uint64, at int) {
 		t.Helper()
-		got := make([]byte, ByReference)
+		got := make([]byte, byReference)
 		if !s.CheckResults(at, len(got), len(got)) {
 			t.Errorf("results at %d", at)
 		}
@@ -138,7 +138,7 @@ func TestLend(t *testing.T) {
 	}
 	var at []int
 	seq := uint64(1)
-	for ; seq < Rings; seq++ {
+	for ; seq < rings; seq++ {
 		a, ok := fill(seq)
 		if !ok {
 			t.Fatalf("ring %d cannot be lent", seq)
@@ -167,15 +167,15 @@ func TestLend(t *testing.T) {
 func TestLendOnlyWhatIsWorthIt(t *testing.T) {
 	_, m := shared(t)
 	r := m.Ring()
-	r.Begin(1, 3, ByReference-1)
-	r.Commit(ByReference - 1)
+	r.Begin(1, 3, byReference-1)
+	r.Commit(byReference - 1)
 	_, _, data := r.Unsent()
 	if _, ok := r.Lend(len(data), 2); ok {
 		t.Error("a small result is lent")
 	}
-	r.Commit(ByReference)
+	r.Commit(byReference)
 	_, _, data = r.Unsent()
-	if at, ok := r.Lend(len(data), 3); !ok || at != RingsAt+ByReference-1 {
+	if at, ok := r.Lend(len(data), 3); !ok || at != RingsAt+byReference-1 {
 		t.Errorf("a large one behind it: at %d, %v", at, ok)
 	}
 }
@@ -185,7 +185,7 @@ func TestUnsentIsOfTheRingThatIsFilled(t *testing.T) {
 	s, m := shared(t)
 	r := m.Ring()
 	r.Begin(1, 2, -1)
-	r.Commit(ByReference)
+	r.Commit(byReference)
 	_, _, data := r.Unsent()
 	if _, ok := r.Lend(len(data), 2); !ok {
 		t.Fatal("it cannot be lent")

@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/transport"
 )
 
 // What the tests of this package see of it that start workers: they are in package
@@ -13,6 +15,22 @@ import (
 
 // BatchBytes is from how many bytes on a batch is sent in several frames.
 const BatchBytes = batchBytes
+
+// ErrorsOfUsers makes the errors in tests of package supervisor: those of package parallel,
+// which it must not import.
+var ErrorsOfUsers interface {
+	Errors
+	schedule.Errors
+}
+
+// OnNewPool has f called with each pool that is made from now on, before it is used.
+func OnNewPool(f func(p *Pool)) { onNewPool = f }
+
+// Env is what the workers' environment has besides this process's.
+func (p *Pool) Env() []string { return p.config.Spec.Env }
+
+// SetLauncher changes how workers are started. The pool must not have been used.
+func (p *Pool) SetLauncher(l transport.Launcher) { p.config.Launcher = l }
 
 // SetMaxMemory changes a limit between calls.
 func (p *Pool) SetMaxMemory(n int64) { p.config.MaxMemoryBytes = n }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -13,7 +14,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,23 +25,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/parallel"
-	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/shm"
-	"example.com/parallel/internal/supervisor"
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/wire"
 )
 
 // What hostile workers do with what they were given.
 
-func init() {
-	parallel.Register(misbehave)
-	supervisor.ErrorsOfUsers = inner(new(parallel.ProcessPool)).Errors().(userErrors)
-}
-
-type userErrors interface {
-	supervisor.Errors
-	schedule.Errors
-}
+func init() { parallel.Register(misbehave) }
 
 // mischief is an item. The harmless ones return N.
 type mischief struct {
@@ -98,7 +89,7 @@ var mischiefs = map[string]func(mischief){
 	"it starts another item": func(mischief) { results(wire.AppendStarted(nil, 1<<60)) },
 
 	"no segment":            func(mischief) { resizeSegment(0) },
-	"half a segment":        func(mischief) { resizeSegment(shm.RecordsAt / 2) },
+	"half a segment":        func(mischief) { resizeSegment(2 << 10) },
 	"an enormous segment":   func(mischief) { resizeSegment(1 << 40) },
 	"a segment of noise":    func(mischief) { scribble(shm.RingsAt) },
 	"noise and an end":      func(mischief) { scribble(shm.RingsAt); os.Exit(0) },
@@ -106,7 +97,7 @@ var mischiefs = map[string]func(mischief){
 	"no segment and an end": func(mischief) { resizeSegment(0); os.Exit(0) },
 	"a segment that changes": func(mischief) {
 		for range 1000 {
-			scribble(shm.WordsSize)
+			scribble(wordsSize)
 			if inherited.Shared != nil {
 				_, _ = inherited.Shared.WriteAt(random(100), shm.RingsAt)
 			}
@@ -126,7 +117,7 @@ var mischiefs = map[string]func(mischief){
 		for fd := fdRequests; fd <= fdShared; fd++ {
 			_ = syscall.Close(fd)
 		}
-		_ = syscall.Close(requestsFD())
+		_ = syscall.Close(requestsFD)
 		pause()
 	},
 	"it closes its results": func(mischief) { _ = syscall.Close(fdResults); pause() },
@@ -167,11 +158,37 @@ func touchesSegment(how string) bool {
 const (
 	fdRequests = 3
 	fdResults  = 4
+	fdParent   = 5
 	fdShared   = 6
 )
 
-// requestsFD is the descriptor from which this worker reads.
-func requestsFD() int { return int(reflect.ValueOf(inherited.Requests).Elem().FieldByName("fd").Int()) }
+// requestsFD is the descriptor from which this worker reads. It is looked for before the
+// worker makes pipes of its own.
+var requestsFD = findRequests()
+
+// findRequests returns the descriptor of the pipe that proc.Inherit has duplicated: the one
+// for reading, besides the parent-death pipe, that the worker's children do not inherit.
+func findRequests() int {
+	if inherited == nil {
+		return -1
+	}
+	var found []int
+	for name, target := range testkit.Descriptors() {
+		fd, err := strconv.Atoi(name)
+		if err != nil || fd == fdParent || !strings.HasPrefix(target, "pipe:") {
+			continue
+		}
+		mode, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if mode&unix.O_ACCMODE == unix.O_RDONLY && flags&unix.FD_CLOEXEC != 0 {
+			found = append(found, fd)
+		}
+	}
+	if len(found) != 1 {
+		panic(fmt.Sprint("the test is broken: the requests may be at ", found))
+	}
+	return found[0]
+}
 
 func write(b []byte) { _, _ = inherited.Results.Write(b) }
 
@@ -235,6 +252,9 @@ func recordsUnsent() bool {
 	return err == nil && r.Kind != wire.RecordResults
 }
 
+// wordsSize is enough for all words at the start of the segment.
+const wordsSize = 128
+
 // pause gives the parent the time to react: it does not return.
 func pause() { select {} }
 
@@ -255,7 +275,7 @@ func scribble(n int) {
 func deafen() {
 	r, w, err := os.Pipe()
 	if err == nil {
-		err = syscall.Dup3(int(r.Fd()), requestsFD(), syscall.O_CLOEXEC)
+		err = syscall.Dup3(int(r.Fd()), requestsFD, syscall.O_CLOEXEC)
 	}
 	if err != nil {
 		panic(err)
@@ -267,7 +287,7 @@ var keptOpen []*os.File // as long as the process lives
 
 // stray starts a process in a session of its own that inherits all pipes.
 func stray(m mischief) {
-	requests := os.NewFile(uintptr(requestsFD()), "requests")
+	requests := os.NewFile(uintptr(requestsFD), "requests")
 	keptOpen = append(keptOpen, requests)
 	child := exec.Command("sleep", "1000")
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

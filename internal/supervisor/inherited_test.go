@@ -1,13 +1,7 @@
 package supervisor_test
 
-import (
-	_ "unsafe" // for go:linkname
+import "example.com/parallel/internal/proc"
 
-	"example.com/parallel/internal/proc"
-)
-
-// inherited is what package parallel was given in a worker process: hostile workers misuse
-// it. It is nil in other processes.
-//
-//go:linkname inherited example.com/parallel.inherited
-var inherited *proc.Inherited
+// inherited is what this process was given as a worker: hostile workers misuse it. It is nil
+// in other processes.
+var inherited = proc.Inherit()

@@ -41,9 +41,9 @@ func TestSegmentIsGivenBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Trim leaves 1 MiB of each ring and slot; there is the results buffer, and each
-		// place may take a little more.
-		const most = (shm.Slots+shm.Rings)*(1<<20+64<<10) + shm.RingsAt
+		// Trim leaves 1 MiB of each of the 4 rings and of each slot; there is the results
+		// buffer, and each place may take a little more.
+		const most = (shm.Slots+4)*(1<<20+64<<10) + shm.RingsAt
 		if took := info.Sys().(*syscall.Stat_t).Blocks * 512; took > most {
 			t.Errorf("after items of %d bytes the segment takes %d", size, took)
 		}
@@ -52,12 +52,18 @@ func TestSegmentIsGivenBack(t *testing.T) {
 
 // TestItemsOfAllSizes sends items around the sizes at which they take another way.
 func TestItemsOfAllSizes(t *testing.T) {
-	const sendSize = 64 << 10 // what a worker has to say is sent from so many bytes on
+	const (
+		sendSize    = 64 << 10 // what a worker has to say is sent from so many bytes on
+		byReference = 4 << 10  // items and results go through the segment from so many on
+	)
+	if shm.Fits(byReference-1) || !shm.Fits(byReference) {
+		t.Fatal("items go through the segment from another size on")
+	}
 	everyTransport(t, func(t *testing.T) {
 		testkit.CheckLeaks(t)
 		pool := testPool(t, &parallel.ProcessPool{Size: 2})
 		var items [][]byte
-		for _, around := range []int{0, shm.ByReference, shm.RingRoom, sendSize, supervisor.BatchBytes, shm.RingFull} {
+		for _, around := range []int{0, byReference, shm.RingRoom, sendSize, supervisor.BatchBytes, shm.RingFull} {
 			for d := -50; d <= 50; d += 10 {
 				items = append(items, bytes.Repeat([]byte{byte(d)}, max(0, around+d)))
 			}

@@ -53,8 +53,15 @@ func NewPool(c Config) *Pool {
 		config: c, silent: silent, active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
 	}
 	p.tick.owed = make(map[*worker]struct{})
+	if onNewPool != nil {
+		onNewPool(p)
+	}
 	return p
 }
+
+// onNewPool is called with each new pool. It is nil but in tests, which reach the pools
+// behind those of package parallel by it.
+var onNewPool func(*Pool)
 
 // Size is the most workers at once.
 func (p *Pool) Size() int { return p.config.Size }

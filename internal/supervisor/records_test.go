@@ -23,13 +23,6 @@ import (
 // Tests of what a session does about records that no worker should write, to the pipe or to
 // the segment. No process is started.
 
-// ErrorsOfUsers makes the errors in these tests: those of package parallel, which this
-// package must not import.
-var ErrorsOfUsers interface {
-	Errors
-	schedule.Errors
-}
-
 // wantedItems is how many items of a distrustfulSession its call wants. Behind them is an
 // item that has failed, and one that the call therefore does not want any more.
 const wantedItems = 3

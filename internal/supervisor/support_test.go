@@ -5,12 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
+	"sync"
 	"testing"
-	"unsafe"
 
 	"example.com/parallel"
 	"example.com/parallel/internal/proc"
+	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/supervisor"
 	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
@@ -22,7 +22,14 @@ import (
 func TestMain(m *testing.M) {
 	parallel.Init()
 	isParent = true
+	supervisor.OnNewPool(meet)
+	supervisor.ErrorsOfUsers = inner(known(new(parallel.ProcessPool))).Errors().(userErrors)
 	os.Exit(m.Run())
+}
+
+type userErrors interface {
+	supervisor.Errors
+	schedule.Errors
 }
 
 // isParent says that this process is no worker.
@@ -43,31 +50,64 @@ func init() {
 // testPool returns p, to be closed at t's end. Its workers are started by the launcher that
 // everyTransport has chosen.
 func testPool(t *testing.T, p *parallel.ProcessPool) *parallel.ProcessPool {
-	p.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, p.Env...)
+	known(p)
 	setLauncher(p, launcher)
-	t.Cleanup(func() { p.Close() })
+	t.Cleanup(func() {
+		p.Close()
+		insides.Delete(&p.Env[0])
+	})
 	return p
+}
+
+// inside is what tests reach of a pool of package parallel besides what users do.
+type inside struct {
+	launcher transport.Launcher // starts the workers; nil: as users have them started
+	pool     *supervisor.Pool   // what is behind it, from its first use on
+}
+
+// insides holds the inside of each pool that is known. The key is the address of the first
+// string of its Env, which is its alone, and which both sides know.
+var insides sync.Map // of *string and *inside
+
+// known lets the tests reach the inside of p, which has not been used.
+func known(p *parallel.ProcessPool) *parallel.ProcessPool {
+	p.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, p.Env...)
+	insides.Store(&p.Env[0], new(inside))
+	return p
+}
+
+// meet takes in that a pool has been made.
+func meet(pool *supervisor.Pool) {
+	env := pool.Env()
+	if len(env) == 0 {
+		return
+	}
+	if v, ok := insides.Load(&env[0]); ok {
+		in := v.(*inside)
+		in.pool = pool
+		if in.launcher != nil {
+			pool.SetLauncher(in.launcher)
+		}
+	}
+}
+
+// insideOf is the inside of p, which is known.
+func insideOf(p *parallel.ProcessPool) *inside {
+	v, ok := insides.Load(&p.Env[0])
+	if !ok {
+		panic("a pool that is not known")
+	}
+	return v.(*inside)
 }
 
 // inner is the pool of this package that is behind one of package parallel.
 func inner(p *parallel.ProcessPool) *supervisor.Pool {
 	p.Stats() // it is made on first use
-	return *field[*supervisor.Pool](p, "pool")
+	return insideOf(p).pool
 }
 
 // setLauncher has the workers of p, which has not been used, started by l.
-func setLauncher(p *parallel.ProcessPool, l transport.Launcher) {
-	*field[transport.Launcher](p, "launcher") = l
-}
-
-// field is a field of p that only package parallel may use.
-func field[V any](p *parallel.ProcessPool, name string) *V {
-	f := reflect.ValueOf(p).Elem().FieldByName(name)
-	if f.Type() != reflect.TypeFor[V]() {
-		panic("ProcessPool." + name + " is a " + f.Type().String())
-	}
-	return (*V)(unsafe.Pointer(f.UnsafeAddr()))
-}
+func setLauncher(p *parallel.ProcessPool, l transport.Launcher) { insideOf(p).launcher = l }
 
 // launchers are the ways in which a worker of this machine and its parent reach each other.
 var launchers = map[string]proc.Local{"segment": {}, "file": {SharedInFile: true}, "pipe": {NoShared: true}}

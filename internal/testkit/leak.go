@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +50,7 @@ func CheckLeaks(t *testing.T) {
 type held struct {
 	goroutines  int
 	stacks      string
-	descriptors map[string]string // number to target; nil where it cannot be known
+	descriptors map[string]string // number to target
 	children    []string
 	files       []string
 }
@@ -73,24 +74,31 @@ func resources() held {
 		h.stacks += stack + "\n\n"
 	}
 	h.files, _ = filepath.Glob(filepath.Join(os.TempDir(), "parallel-segment-*"))
-	if runtime.GOOS != "linux" {
-		return h
-	}
-	startPoller()
-	h.descriptors = make(map[string]string)
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.HasPrefix(target, "/proc/") {
-			h.descriptors[e.Name()] = target
-		}
-	}
-	tasks, _ := filepath.Glob("/proc/self/task/*/children")
+	h.descriptors = Descriptors()
+	tasks, _ := filepath.Glob("/proc/self/task/*/children") // Linux has them
 	for _, task := range tasks {
 		b, _ := os.ReadFile(task)
 		h.children = append(h.children, strings.Fields(string(b))...)
 	}
 	return h
+}
+
+// Descriptors are the open descriptors of this process: what each number is open to. There
+// are none on systems other than Linux, since they cannot be known there.
+func Descriptors() map[string]string {
+	open := make(map[string]string)
+	if runtime.GOOS != "linux" {
+		return open
+	}
+	startPoller()
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		target, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && !strings.HasPrefix(target, "/proc/") {
+			open[e.Name()] = target
+		}
+	}
+	return open
 }
 
 // startPoller has the runtime open the descriptors of its poller, which it keeps.
@@ -112,11 +120,16 @@ func (h held) missingFrom(after held) string {
 			leaks = append(leaks, fmt.Sprintf("descriptor %s (%s)", fd, target))
 		}
 	}
-	if len(after.children) > len(h.children) {
+	if missing(h.children, after.children) {
 		leaks = append(leaks, fmt.Sprintf("child processes %v, before %v", after.children, h.children))
 	}
-	if len(after.files) > len(h.files) {
-		leaks = append(leaks, fmt.Sprintf("temporary files %v", after.files))
+	if missing(h.files, after.files) {
+		leaks = append(leaks, fmt.Sprintf("temporary files %v, before %v", after.files, h.files))
 	}
 	return strings.Join(leaks, "; ")
+}
+
+// missing reports whether after has something that before has not.
+func missing(before, after []string) bool {
+	return slices.ContainsFunc(after, func(s string) bool { return !slices.Contains(before, s) })
 }

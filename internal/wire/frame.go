@@ -3,7 +3,7 @@
 // how a worker is started.
 //
 // A frame is its length (4 bytes, little-endian, without the header), its kind
-// (1 byte) and its payload. Whoever reads a frame does not trust it: no payload
+// (1 byte) and its payload. A reader of frames does not trust them: no payload
 // makes a parser panic, loop, or allocate more than the payload's own size.
 package wire
 
@@ -210,9 +210,9 @@ func (c *Cursor) Uint32() uint32 {
 	return v
 }
 
-// Bytes reads what AppendBytes wrote. The result is part of the payload.
+// Bytes reads what AppendBytes wrote. The result aliases the payload.
 func (c *Cursor) Bytes() []byte {
-	return c.take(c.Uint(uint64(len(c.src))))
+	return c.next(c.Uint(uint64(len(c.src))))
 }
 
 // CopyBytes reads what AppendBytes wrote, into memory of its own; nil if empty.
@@ -221,7 +221,7 @@ func (c *Cursor) CopyBytes() []byte { return append([]byte(nil), c.Bytes()...) }
 // String reads what AppendBytes wrote.
 func (c *Cursor) String() string { return string(c.Bytes()) }
 
-func (c *Cursor) take(n uint64) []byte {
+func (c *Cursor) next(n uint64) []byte {
 	if n > uint64(len(c.src)) {
 		c.Fail()
 		return nil

@@ -33,7 +33,7 @@ func (m *Hello) Parse(src []byte) error {
 type Welcome struct {
 	Version    int
 	PID        int
-	Mapped     bool     // it has the page in its memory
+	Mapped     bool     // it has mapped the shared segment
 	Registered []string // functions, types and sentinel errors, a line each
 }
 
@@ -77,7 +77,7 @@ type Call struct {
 	Deadline  time.Duration // from now to the call's; 0: none
 	Shared    bool          // there is a shared value
 	ShareType string
-	Share     []byte // part of the payload
+	Share     []byte // aliases the payload
 }
 
 // Append appends the message to a frame.
@@ -118,7 +118,7 @@ type Run struct {
 	Index int    // the first item's number in the call
 	Count int
 	Size  int    // of each item's encoding; −1: its length stands before it, in 4 bytes
-	Data  []byte // part of the payload
+	Data  []byte // aliases the payload
 }
 
 // runHeader is the size of what stands before a run's data. It keeps items whose
@@ -168,7 +168,7 @@ func (r *Run) Parse(src []byte) error {
 		return ErrMalformed
 	}
 	*r = Run{binary.LittleEndian.Uint64(src), int(index), int(count), int(size) - 1, nil}
-	return r.Take(src[runHeader:])
+	return r.SetData(src[runHeader:])
 }
 
 // Slot is a run whose data is in shared memory: Length bytes at At.
@@ -199,8 +199,8 @@ func (m *Slot) Parse(src []byte) error {
 	return c.End()
 }
 
-// Take makes data the run's.
-func (r *Run) Take(data []byte) error {
+// SetData makes data the encoding of the items. It fails if it is not Count items of Size.
+func (r *Run) SetData(data []byte) error {
 	if !Fits(data, r.Count, r.Size) {
 		return ErrMalformed
 	}
@@ -283,7 +283,7 @@ type RecordKind uint8
 const (
 	RecordResult   RecordKind = iota + 1 // item Seq ran well; Data is its result
 	RecordResults                        // Count items from Seq on ran well; Data is their results, of Size as in Run
-	RecordTray                           // the same, where the results are in shared memory: Length bytes at At
+	RecordRing                           // the same, but the results are in shared memory: Length bytes at At
 	RecordFailure                        // item Seq failed; Data is its error
 	RecordStarted                        // item Seq is about to run
 	RecordDropped                        // items Seq to Last were not started and will not be, as a Stop wants it
@@ -301,7 +301,7 @@ type Record struct {
 	At     int
 	Length int
 	Time   time.Duration
-	Data   []byte // part of the payload
+	Data   []byte // aliases the payload
 }
 
 // AppendResults appends a RecordResults.
@@ -313,9 +313,9 @@ func AppendResults(dst []byte, seq uint64, count, size int, data []byte) []byte 
 	return append(dst, data...)
 }
 
-// AppendTray appends a RecordTray.
-func AppendTray(dst []byte, seq uint64, count, size, at, length int) []byte {
-	dst = binary.AppendUvarint(append(dst, byte(RecordTray)), seq)
+// AppendRing appends a RecordRing.
+func AppendRing(dst []byte, seq uint64, count, size, at, length int) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(RecordRing)), seq)
 	dst = binary.AppendUvarint(dst, uint64(count))
 	dst = binary.AppendUvarint(dst, uint64(size+1))
 	dst = binary.AppendUvarint(dst, uint64(at))
@@ -353,16 +353,16 @@ func ReadRecord(c *Cursor) (Record, error) {
 	switch r.Kind {
 	case RecordResult, RecordFailure:
 		r.Seq = c.Uint(math.MaxUint64)
-		r.Data = c.take(uint64(c.Uint32()))
+		r.Data = c.next(uint64(c.Uint32()))
 	case RecordResults:
 		r.Seq = c.Uint(math.MaxUint64)
 		r.Count = int(c.Uint(math.MaxInt32))
 		r.Size = int(c.Uint(math.MaxInt32)) - 1
-		r.Data = c.take(uint64(c.Uint32()))
+		r.Data = c.next(uint64(c.Uint32()))
 		if c.Err() == nil && !Fits(r.Data, r.Count, r.Size) {
 			c.Fail()
 		}
-	case RecordTray:
+	case RecordRing:
 		r.Seq = c.Uint(math.MaxUint64)
 		r.Count = int(c.Uint(math.MaxInt32))
 		r.Size = int(c.Uint(math.MaxInt32)) - 1

@@ -212,7 +212,7 @@ var records = []Record{
 	{Kind: RecordResult, Seq: 1, Data: []byte("result")},
 	{Kind: RecordFailure, Seq: math.MaxUint64, Data: []byte{}},
 	{Kind: RecordResults, Seq: 7, Count: 2, Size: 3, Data: []byte("aaabbb")},
-	{Kind: RecordTray, Seq: 7, Count: 2, Size: 3, At: 1 << 30, Length: 6},
+	{Kind: RecordRing, Seq: 7, Count: 2, Size: 3, At: 1 << 30, Length: 6},
 	{Kind: RecordResults, Seq: 1 << 40, Count: 1, Size: -1, Data: []byte{2, 0, 0, 0, 1, 1}},
 	{Kind: RecordStarted, Seq: 3},
 	{Kind: RecordDropped, Seq: 4, Last: 5},
@@ -229,8 +229,8 @@ func appendRecord(dst []byte, r Record) []byte {
 		return dst
 	case RecordResults:
 		return AppendResults(dst, r.Seq, r.Count, r.Size, r.Data)
-	case RecordTray:
-		return AppendTray(dst, r.Seq, r.Count, r.Size, r.At, r.Length)
+	case RecordRing:
+		return AppendRing(dst, r.Seq, r.Count, r.Size, r.At, r.Length)
 	case RecordStarted:
 		return AppendStarted(dst, r.Seq)
 	case RecordBusy:
