@@ -73,6 +73,39 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// TestFailSettles has a method of the error end in each of the ways in which code of the
+// user's may.
+func TestFailSettles(t *testing.T) {
+	for i, test := range endings {
+		for _, ended := range []bool{false, true} {
+			c := newCall(t.Context(), Config{Total: 10})
+			claim(c, 1)
+			if ended {
+				c.End(errors.New("enough"))
+			}
+			done, returned := make(chan struct{}), false
+			go func() {
+				defer close(done)
+				c.Fail(0, methodError(test.f))
+				returned = true
+			}()
+			<-done
+			c.AwaitSettled()
+			want := []string{"item 0: method", "item 0: panic: oh", "item 0: goexit", "item 0: panic: oh"}[i]
+			if ended && (i == 0 || i == 2) {
+				want += " (enough)"
+			}
+			n, err := c.Outcome()
+			if n != 0 || err.Error() != want {
+				t.Errorf("%s, ended %v: %d results, error %q, want %q", test.name, ended, n, err, want)
+			}
+			if want := i < 2; returned != want {
+				t.Errorf("%s: Fail returned: %v, want %v", test.name, returned, want)
+			}
+		}
+	}
+}
+
 func TestEndOfTheContext(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -64,5 +64,5 @@
 //
 // Code of the user's (the callback, methods of errors, fn) never runs under the call's
 // mutex. It may panic or call runtime.Goexit anywhere. What must happen all the same is done
-// in deferred functions.
+// in deferred functions, mostly those of package guard.
 package schedule

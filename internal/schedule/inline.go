@@ -40,7 +40,7 @@ func Inline(ctx context.Context, n int, f *cost.Function, errs Errors, at *int, 
 	s := slots.Get().(*slot)
 	s.enter()
 	returned := false
-	defer func() { // catch, written out: a call of it would cost as much as some tiny items do
+	defer func() { // guard.Catch, written out: a call of it would cost as much as some tiny items do
 		s.leave()
 		slots.Put(s)
 		if !returned {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,25 @@ var (
 	errKnown  = errors.New("known")
 	errGoexit = errors.New("goexit")
 )
+
+// endings are the ways in which code of the user's ends. The first is a return.
+var endings = []struct {
+	name string
+	f    func()
+}{
+	{"return", func() {}},
+	{"panic", func() { panic("oh") }},
+	{"Goexit", runtime.Goexit},
+	{"panic during Goexit", func() {
+		defer func() { panic("oh") }()
+		runtime.Goexit()
+	}},
+}
+
+// methodError is an error with a method that testErrors.Item calls, as errors.Is does.
+type methodError func()
+
+func (methodError) Error() string { return "method" }
 
 // testErrors makes errors that show what they were made of.
 type testErrors struct{}
@@ -74,7 +94,12 @@ func indexes(err error) []int {
 	return all
 }
 
-func (testErrors) Item(index int, err, cause error) error { return &itemError{index, err, cause} }
+func (testErrors) Item(index int, err, cause error) error {
+	if method, ok := err.(methodError); ok {
+		method()
+	}
+	return &itemError{index, err, cause}
+}
 
 func (testErrors) Recovered(v any) error {
 	if v == nil {

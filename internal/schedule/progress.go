@@ -1,6 +1,10 @@
 package schedule
 
-import "sync"
+import (
+	"sync"
+
+	"example.com/parallel/internal/guard"
+)
 
 // progress calls back for each item that has ended. Its mutex sees to it that the callback
 // never runs twice at once, and guards finished.
@@ -19,7 +23,7 @@ func (p *progress) report(n int, aborted func(v any)) {
 	if p.callback == nil {
 		return
 	}
-	catch(func() {
+	guard.Catch(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for range n {

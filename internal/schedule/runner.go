@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 )
 
 const (
@@ -64,22 +65,28 @@ func (r *runner) report() {
 	if p.callback == nil {
 		return
 	}
-	guard(func() { p.report(r.ran, r.call.abort) }, func() { r.call.settleRun(r) })
+	guard.Run(func() { p.report(r.ran, r.call.abort) }, func() { r.call.settleRun(r) })
 }
 
-// attempt runs the items of s until one fails or the yield flag has been raised, and returns
-// what is left of it for this runner to run. A panic of fn ends here. A Goexit takes this
-// goroutine with it, and a new one goes on with the rest.
+// attempt runs the items of s until one fails or the yield flag has been raised, settles the
+// one that failed, and returns what is left of s for this runner to run. A panic of fn ends
+// here. A Goexit of fn, or of other code of the user's that runs when an item has failed,
+// takes this goroutine with it, and a new one goes on with the rest.
 func (r *runner) attempt(s Span) (rest Span) {
 	var err error
 	r.at = s.Lo
-	guard(func() {
-		catch(func() { err = r.run(s) }, func(v any) { err = r.call.config.Errors.Recovered(v) })
+	guard.Run(func() {
+		defer func() { // even if fn called Goexit
+			if err != nil {
+				r.call.Fail(r.at, err)
+			}
+		}()
+		guard.Catch(func() { err = r.run(s) }, func(v any) { err = r.call.config.Errors.Recovered(v) })
 	}, func() {
 		r.call.config.Cost.Goexited()
-		r.resume(r.note(s, err))
+		r.resume(r.note(s, err != nil))
 	})
-	return r.note(s, err)
+	return r.note(s, err != nil)
 }
 
 // run runs the items of s, one step at a time if their context can end: the yield flag is
@@ -99,14 +106,13 @@ func (r *runner) run(s Span) (err error) {
 	return err
 }
 
-// note takes in that the items of s before r.at have been run, and that the one there failed
-// with err, if that is not nil. It returns what this runner is to run of the rest: all of it,
+// note takes in that the items of s before r.at have been run, and the one there too if it
+// failed, which has settled it. It returns what this runner is to run of the rest: all of it,
 // or nothing if the call has ended or another runner wants it.
-func (r *runner) note(s Span, err error) Span {
+func (r *runner) note(s Span, failed bool) Span {
 	c, at := r.call, r.at
 	r.ran += at - s.Lo
-	if err != nil {
-		c.Fail(at, err)
+	if failed {
 		at++
 	}
 	rest := Span{at, s.Hi}

@@ -117,6 +117,67 @@ func TestEndingsOfItems(t *testing.T) {
 	}
 }
 
+// TestEndingsOfErrors has a method of an item's error end in each of these ways: every other
+// item is run all the same.
+func TestEndingsOfErrors(t *testing.T) {
+	testkit.CheckLeaks(t)
+	texts := []string{"method", "panic: oh", "goexit", "panic: oh"}
+	for _, workers := range []int{1, 3} {
+		for _, known := range []bool{false, true} { // whether chunks are of many items
+			f := new(cost.Function)
+			if known {
+				f.Set(1)
+			}
+			out, err := onGoroutines(t.Context(), 1000, func(_ context.Context, i int) (int, error) {
+				if i%10 < len(endings) {
+					return 0, methodError(endings[i%10].f)
+				}
+				return i, nil
+			}, Config{Workers: workers, KeepGoing: true, Cost: f})
+			var joined joinedError
+			if errors.As(err, &joined); len(out) != 1000 || len(joined) != 400 {
+				t.Fatalf("%d results, %d failures: %v", len(out), len(joined), err)
+			}
+			for i := range out {
+				if i%10 >= len(endings) && out[i] != i {
+					t.Errorf("result %d is %d", i, out[i])
+				}
+			}
+			for _, failure := range joined {
+				if want := fmt.Sprintf("item %d: %s", failure.Index, texts[failure.Index%10]); failure.Err.Error() != want {
+					t.Errorf("%v, want %s", failure.Err, want)
+				}
+			}
+		}
+	}
+}
+
+// TestEndingsOfTheErrorThatEndsACall is the same for the lowest failure: no item behind it is
+// begun after it.
+func TestEndingsOfTheErrorThatEndsACall(t *testing.T) {
+	testkit.CheckLeaks(t)
+	texts := []string{"method", "panic: oh", "goexit", "panic: oh"}
+	for _, workers := range []int{1, 3} {
+		for i, test := range endings {
+			f := new(cost.Function)
+			f.Set(1)
+			var behind atomic.Bool
+			out, err := onGoroutines(t.Context(), 1000, func(_ context.Context, i int) (int, error) {
+				if i == 500 {
+					return 0, methodError(test.f)
+				}
+				if i > 500 && workers == 1 {
+					behind.Store(true)
+				}
+				return i, nil
+			}, Config{Workers: workers, Cost: f})
+			if want := "item 500: " + texts[i]; err == nil || err.Error() != want || !slices.Equal(out, testkit.Count(500)) || behind.Load() {
+				t.Errorf("%s: %d results, %v, want %s; items behind it ran: %v", test.name, len(out), err, want, behind.Load())
+			}
+		}
+	}
+}
+
 // TestFailureEndsLaterItems has an item fail while a later one and an earlier one run: only
 // the later one's context ends.
 func TestFailureEndsLaterItems(t *testing.T) {
@@ -166,22 +227,20 @@ func TestItemsBeforeAFailureAreNotCancelled(t *testing.T) {
 }
 
 // TestSlowItemsInAChunkAreGivenAway has a slow item in a chunk that was sized for fast ones,
-// which takes until the other runner has had nothing to do for long. The item behind it
-// waits for others of the chunk, which another runner must run.
+// which takes until the other runner has had nothing to do for so long that the alarm has
+// gone off. The item behind it waits for others of the chunk, which another runner must run.
 func TestSlowItemsInAChunkAreGivenAway(t *testing.T) {
 	testkit.CheckLeaks(t)
 	const n = 50_000
 	for _, slow := range []int{100, n / 10} { // in the first chunk, which is a quarter
-		var ran, after atomic.Int32
+		c := New(t.Context(), Config{Workers: 2, Total: n, Cost: trusted(1), Errors: testErrors{}})
+		var after atomic.Int32
 		var past atomic.Bool
-		out, err := onGoroutines(t.Context(), n, func(_ context.Context, i int) (int, error) {
+		j := &job{out: make([]int, n)}
+		j.fn = func(_ context.Context, i int) (int, error) {
 			switch i {
 			case slow:
-				still, last := time.Time{}, int32(-1)
-				for last < 0 || time.Since(still) < 1000*longChunk {
-					if now := ran.Load(); now != last {
-						still, last = time.Now(), now // others are at work
-					}
+				for c.team.yield.Load() == 0 {
 					runtime.Gosched()
 				}
 				past.Store(true)
@@ -194,11 +253,11 @@ func TestSlowItemsInAChunkAreGivenAway(t *testing.T) {
 					after.Add(1)
 				}
 			}
-			ran.Add(1)
 			return i, nil
-		}, Config{Workers: 2, Cost: trusted(1)})
-		if err != nil || !slices.Equal(out, testkit.Count(n)) {
-			t.Errorf("%d results, %v", len(out), err)
+		}
+		c.RunGoroutines(j)
+		if complete, err := c.Outcome(); err != nil || complete != n || !slices.Equal(j.out, testkit.Count(n)) {
+			t.Errorf("%d results, %v", complete, err)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package schedule
 import (
 	"cmp"
 	"slices"
+
+	"example.com/parallel/internal/guard"
 )
 
 // Done settles n claimed items that ran well.
@@ -14,12 +16,24 @@ func (c *Call) Done(n int) {
 	c.progress.report(n, c.abort) // before they are settled, since the call may return then
 }
 
-// Fail settles item i, which failed with err.
+// Fail settles item i, which failed with err. If a method of err's panics or calls
+// runtime.Goexit, the failure says that in place of err. A panic stops here, a Goexit goes on
+// when the item is settled.
 func (c *Call) Fail(i int, err error) {
 	cause := c.noticeEnd()
-	c.record(Failure{i, c.config.Errors.Item(i, err, cause)}) // no lock is held: methods of the user's may run
-	defer c.settle(1)
-	c.progress.report(1, c.abort)
+	var failure error
+	defer func() {
+		defer c.settle(1) // even if the callback calls Goexit
+		c.record(Failure{i, failure})
+		c.progress.report(1, c.abort)
+	}()
+	errs := c.config.Errors
+	guard.Catch(func() { failure = errs.Item(i, err, cause) }, func(v any) {
+		if v != nil {
+			cause = nil // Item would ask the value of the panic whether it is the cause
+		}
+		failure = errs.Item(i, errs.Recovered(v), cause)
+	})
 }
 
 // record takes in a failure and, unless the call keeps going, lowers the bound to it.

@@ -17,7 +17,7 @@ func InlineFlag() {
 	f.isSet()
 }
 
-// InlineWindow is the rest of InlineFlag.
+// InlineWindow does for the window what InlineFlag does for the flag.
 func InlineWindow(w *window) {
 	w.toTake()
 	w.added(w.next())

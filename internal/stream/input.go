@@ -1,29 +1,37 @@
 package stream
 
+import "example.com/parallel/internal/guard"
+
 // The input's side of a stream: one goroutine, which ranges over the sequence.
 
-// read ranges over the input. It tells the call of each item, and that it has ended.
+// read ranges over the input, and takes in how that ended.
 func (s *Stream[T, R]) read() {
-	returned, exhausted := false, false
-	defer func() {
-		v := recover()
-		if !returned && v == nil {
-			v = s.call.Config().Errors.Recovered(nil) // runtime.Goexit
-		}
-		s.window.inputEnded(v, exhausted) // before the workers may end because of it
+	var panicked any
+	exhausted := false
+	defer func() { // even if the input calls runtime.Goexit
+		s.window.inputEnded(panicked, exhausted) // before the workers may end because of it
 		s.call.CloseInput()
 	}()
-	if s.window.waitForSpace() {
-		exhausted = true
-		for item := range s.items {
-			s.push(item)
-			if !s.window.waitForSpace() {
-				exhausted = false
-				break
-			}
+	guard.Catch(func() { exhausted = s.pushAll() }, func(v any) {
+		if panicked = v; v == nil {
+			panicked = s.call.Config().Errors.Recovered(nil)
+		}
+	})
+}
+
+// pushAll makes the items of the input available, one after the other as there is space. It
+// reports false if it has stopped before the input's end.
+func (s *Stream[T, R]) pushAll() bool {
+	if !s.window.waitForSpace() {
+		return false
+	}
+	for item := range s.items {
+		s.push(item)
+		if !s.window.waitForSpace() {
+			return false
 		}
 	}
-	returned = true
+	return true
 }
 
 // push makes one more item available.

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"time"
 
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/wire"
@@ -114,12 +115,11 @@ func (s *session) batchSize(last int) int {
 func (s *session) sendItems(claimed schedule.Span) {
 	s.forgetOutput()
 	b := &batch{claimed: claimed, frame: s.worker.frame, current: -1}
-	returned := false
-	defer func() {
-		if !returned {
-			s.abandon(b)
-		}
-	}()
+	guard.Run(func() { s.sendBatch(b) }, func() { s.abandon(b) })
+	s.worker.frame = b.frame
+}
+
+func (s *session) sendBatch(b *batch) {
 	for b.claimed.Len() > 0 {
 		if s.call.Stopped(b.claimed.Lo) {
 			s.call.Skip(b.claimed)
@@ -133,8 +133,6 @@ func (s *session) sendItems(claimed schedule.Span) {
 		}
 	}
 	s.launch(b)
-	s.worker.frame = b.frame
-	returned = true
 }
 
 // forgetOutput makes what an idle worker has printed no part of a later crash's error.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/pipe"
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/transport"
@@ -113,16 +114,7 @@ func ranWell(records []byte) bool {
 // persist calls f until it returns. Where code of the user's in f calls Goexit, which ends
 // the goroutine, spawn takes another in which f goes on.
 func persist(spawn func(func()), f func()) {
-	spawn(func() {
-		returned := false
-		defer func() {
-			if !returned {
-				persist(spawn, f)
-			}
-		}()
-		f()
-		returned = true
-	})
+	spawn(func() { guard.Run(f, func() { persist(spawn, f) }) })
 }
 
 // read is the follower: it takes in what the worker says until that ends, and reaps the

@@ -10,8 +10,8 @@ import (
 )
 
 // call is the parent's call that items belong to. The parent may have gone on to its next
-// call while the executor is still ending the last quantum of the one before: what is said
-// of one call must not touch items of another.
+// call while the executor is still ending the last quantum of the one before: a stop of one
+// call must not touch items of another.
 //
 // bound, ctx and cancel are guarded by the worker's mutex. The rest does not change.
 type call struct {
@@ -47,9 +47,9 @@ func newCall(m *wire.Call, f *Function, share func(context.Context, string, []by
 	if m.Deadline > 0 {
 		c.base, c.end = context.WithDeadline(c.base, time.Now().Add(m.Deadline))
 	}
-	c.renew()
+	c.renewLocked()
 	return c
 }
 
-// renew gives the call a context for the items to come.
-func (c *call) renew() { c.ctx, c.cancel = context.WithCancelCause(c.base) }
+// renewLocked gives the call a context for the items to come. The lock is the worker's.
+func (c *call) renewLocked() { c.ctx, c.cancel = context.WithCancelCause(c.base) }

@@ -21,15 +21,15 @@
 // There are two, the listener and the executor. The executor runs items, and while it has
 // none it reads the requests itself: an item that arrives then need not wait for one
 // goroutine to wake another. The listener reads while items run that take long. listen.go
-// says whose turn it is. If an item calls runtime.Goexit, the executor ends with it, and
-// starts another that goes on.
+// says whose turn it is. If an item calls runtime.Goexit, or a method of its error does, the
+// executor ends with it, and starts another that goes on.
 //
 // # An item's states
 //
-//	queued    in the queue          → taken, by the executor, as part of a quantum
+//	queued    in the queue          → claimed, by the executor, as part of a quantum
 //	                                → dropped, if it comes after its call's bound
 //	                                → recalled, by the parent
-//	taken     in the Part           → running, when the typed loop begins it
+//	claimed   in the Part           → running, when the typed loop begins it
 //	                                → queued, when the executor yields before that
 //	running   at most one           → finished in the ring, or failed in the results buffer
 //
@@ -43,10 +43,10 @@
 //
 // # Locks
 //
-// worker.mu guards the queue, the calls, what the executor has taken, and who waits for
-// whom. It is taken before the mutex of the Turn and that of the results buffer, both of
-// which are leaves. The results buffer's mutex guards that buffer and the sending side of
-// the ring. It is held while a frame is written, often together with worker.mu: a worker
-// that cannot write does not read, so the parent must always read while it sends. Code of
-// the user's, methods of errors included, runs without a lock.
+// worker.mu guards the queue, the calls, what the executor has claimed, and whether the
+// executor waits for the listener. It is taken before the mutex of the Turn and that of the
+// results buffer, both of which are leaves. The results buffer's mutex guards that buffer
+// and the sending side of the ring. It is held while a frame is written, often together
+// with worker.mu: a worker that cannot write does not read, so the parent must always read
+// while it sends. Code of the user's, methods of errors included, runs without a lock.
 package worker

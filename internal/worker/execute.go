@@ -2,82 +2,86 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/wire"
 )
 
-// quantumTime is how long the items should take that the executor takes at once: long
+// quantumTime is how long the items should take that the executor claims at once: long
 // against what surrounds them, about a microsecond, and short enough for items behind them
 // that another worker wants.
 const quantumTime = 20 * time.Microsecond
 
 // execute is the executor: it runs the items in the order in which they came. It does not
-// return, but ends with an item that calls runtime.Goexit.
+// return. If an item calls runtime.Goexit, or a method of an item's error does, this
+// goroutine ends, and another goes on as the executor.
 func (w *worker) execute() {
 	for {
-		w.run(w.next())
+		c, ctx := w.next()
+		guard.Run(func() { w.run(c, ctx) }, func() { go w.execute() })
 	}
 }
 
-// next waits for items and takes a quantum of them into the Part. The first is the running
+// next waits for items and claims a quantum of them for the Part. The first is the running
 // one from then on. It returns their call, and the context for them.
 func (w *worker) next() (*call, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.learnLocked()
-	w.taken = queuedRun{}
-	w.hearLocked()
-	w.sendLocked()
+	w.claimed = queuedRun{}
+	w.awaitDoorbellLocked()
+	w.flushLocked()
 	for w.queue.empty() {
 		w.awaitLocked()
 		w.since = time.Now()
 	}
-	return w.takeLocked()
+	return w.claimLocked()
 }
 
-// learnLocked measures the items that were taken last, which have been run, or given back.
+// learnLocked measures the items that were claimed last, which have been run, or given back.
 func (w *worker) learnLocked() {
-	if w.taken.Count > 0 {
+	if w.claimed.Count > 0 {
 		now := time.Now()
-		w.taken.call.function.Cost.Learn(w.taken.Count, now.Sub(w.since))
+		w.claimed.call.function.Cost.Learn(w.claimed.Count, now.Sub(w.since))
 		w.since = now
 	}
 }
 
-// hearLocked answers the doorbell: it waits until the frames for which the parent has rung
-// have been heard. They are in the pipe. The listener may not have read them though it is
-// its turn: if this worker has but one processor, items that follow one another keep it
-// from running.
-func (w *worker) hearLocked() {
-	for w.mapping.Doorbell() > w.heard {
+// awaitDoorbellLocked waits until the frames for which the parent has rung the doorbell have
+// been read. They are in the pipe. The listener may not have read them though it is its
+// turn: if this worker has but one processor, items that follow one another keep it from
+// running.
+func (w *worker) awaitDoorbellLocked() {
+	for w.mapping.Doorbell() > w.doorbells {
 		w.awaitLocked()
 	}
 }
 
-// sendLocked sends the results that wait if there is nothing left to run, and if the
+// flushLocked sends the results that wait if there is nothing left to run, and if the
 // items that were sent together have been run: the parent may send more when it has
 // their results.
-func (w *worker) sendLocked() {
+func (w *worker) flushLocked() {
 	switch {
 	case w.queue.empty():
-		w.results.rest()
+		w.results.flushIdle()
 	case w.batchDone:
-		w.results.send()
+		w.results.flush()
 	}
 }
 
-// takeLocked takes a quantum of the items in the queue.
-func (w *worker) takeLocked() (*call, context.Context) {
+// claimLocked claims a quantum of the items in the queue, which must not be empty.
+func (w *worker) claimLocked() (*call, context.Context) {
 	c := w.queue.first()
-	w.taken, w.batchDone = w.queue.take(w.quantum(c))
+	w.claimed, w.batchDone = w.queue.pop(w.quantum(c))
 	w.setAlarmLocked()
-	w.part.load(w.taken.Run, c, w.maxBytes)
-	w.results.begin(&w.taken.Run, c, w.since)
+	w.part.load(w.claimed.Run, c, w.maxBytes)
+	w.results.begin(&w.claimed.Run, c, w.since)
 	return c, c.ctx
 }
 
-// quantum is how many items of c to take. A worker that does not share its memory tells
+// quantum is how many items of c to claim. A worker that does not share its memory tells
 // the parent of each item before it starts.
 func (w *worker) quantum(c *call) int {
 	if !w.mapping.Shared() {
@@ -86,23 +90,12 @@ func (w *worker) quantum(c *call) int {
 	return c.function.Cost.Items(quantumTime)
 }
 
-// run runs the items of the Part until one fails or yield is raised. A panic ends here; a
-// runtime.Goexit takes this goroutine with it, and another goes on.
+// run runs the items of the Part until one fails or yield is raised. A panic ends here. A
+// runtime.Goexit goes on when the item's failure is in the results buffer.
 func (w *worker) run(c *call, ctx context.Context) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover()
-		w.end(c, w.config.Errors.Recovered(v))
-		if v == nil {
-			go w.execute()
-		}
-	}()
-	err := c.function.Run(ctx, &w.part)
-	returned = true
-	w.end(c, err)
+	var err error
+	defer func() { w.end(c, err) }()
+	guard.Catch(func() { err = c.function.Run(ctx, &w.part) }, func(v any) { err = w.config.Errors.Recovered(v) })
 }
 
 // end takes in that the Part has come to its end, at an item that failed with err if that
@@ -125,22 +118,38 @@ func (w *worker) end(c *call, err error) {
 func (w *worker) giveBack(c *call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.taken.Count = w.part.begun
+	w.claimed.Count = w.part.begun
 	if rest := w.part.unload(); rest.Count > 0 {
 		w.queue.putBack(queuedRun{rest, c})
 	}
 	w.dropLocked(c)
 }
 
-// fail says that an item has failed. Encoding the error runs methods of it. Until that is
-// over the item counts as running, since the worker may still die of it.
+// fail queues the failure of an item. Encoding the error runs methods of it. Until that is
+// over the item counts as running, since the worker may still die of it. The error of a
+// method that calls runtime.Goexit takes the place of err.
 func (w *worker) fail(seq uint64, index int, c *call, err error) {
+	errs := w.config.Errors
 	frame, lengthAt := beginRecord(wire.RecordFailure, seq)
-	w.results.putFailure(w.config.Errors.Append(frame, err), lengthAt)
-	if c.keepGoing {
-		return
-	}
-	// The parent will say so too, but until then nothing more may start.
+	encoded := frame
+	defer func() { // even if a method called Goexit
+		w.results.queueFailure(encoded, lengthAt)
+		if !c.keepGoing {
+			w.lowerBound(c, index)
+		}
+	}()
+	guard.Catch(func() { encoded = errs.Append(frame, err) }, func(v any) {
+		failure := errs.Recovered(nil)
+		if v != nil { // not Recovered(v): to encode v would run methods of it
+			failure = fmt.Errorf("%T (a method of it panicked with a %T)", err, v)
+		}
+		encoded = errs.Append(frame, failure)
+	})
+}
+
+// lowerBound lets no item of c start after the one with that index, which has failed. The
+// parent will ask for that too, but not at once.
+func (w *worker) lowerBound(c *call, index int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.bound = min(c.bound, int64(index))

@@ -22,6 +22,35 @@ import (
 
 var errKnown = errors.New("known")
 
+// endings are the ways in which code of the user's ends, other than a return.
+var endings = map[string]func(){
+	"panic":  func() { panic("oh") },
+	"goexit": runtime.Goexit,
+	"panic during goexit": func() {
+		defer func() { panic("oh") }()
+		runtime.Goexit()
+	},
+}
+
+// methodError is an error whose Error method does not return.
+type methodError struct{ end func() }
+
+func (e *methodError) Error() string {
+	e.end()
+	return ""
+}
+
+// panicError is what plainErrors makes of a panic. If its value is an error, its text is
+// that of the value, which is asked for it late.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string {
+	if err, ok := e.value.(error); ok {
+		return err.Error()
+	}
+	return fmt.Sprint("panic: ", e.value)
+}
+
 // plainErrors carries an error as its text.
 type plainErrors struct{}
 
@@ -29,17 +58,18 @@ func (plainErrors) Recovered(v any) error {
 	if v == nil {
 		return errors.New("goexit")
 	}
-	return fmt.Errorf("panic: %v", v)
+	return &panicError{v}
 }
 
 func (plainErrors) Append(dst []byte, err error) []byte { return append(dst, err.Error()...) }
 
 func (plainErrors) Parse(src []byte) (error, error) {
+	if end := endings[string(src)]; end != nil {
+		end()
+	}
 	switch string(src) {
 	case "known":
 		return errKnown, nil
-	case "goexit":
-		runtime.Goexit()
 	case "\xff":
 		return nil, wire.ErrMalformed
 	}
@@ -95,11 +125,10 @@ func (h *hooks) obey(ctx context.Context, p *Part) error {
 	for p.More() {
 		item := string(p.Next())
 		result := item
+		if err := end(item); err != nil {
+			return err
+		}
 		switch {
-		case item == "panic":
-			panic("told to")
-		case item == "goexit":
-			runtime.Goexit()
 		case item == "wait":
 			h.running <- item
 			<-ctx.Done()
@@ -112,8 +141,6 @@ func (h *hooks) obey(ctx context.Context, p *Part) error {
 		case item == "limits":
 			_, deadline := ctx.Deadline()
 			result = fmt.Sprint(p.Timeout(), p.Limit(), p.ItemSize(), deadline)
-		case strings.HasPrefix(item, "fail"):
-			return errors.New(item)
 		case strings.HasPrefix(item, "grow "):
 			var n int
 			if _, err := fmt.Sscanf(item, "grow %d", &n); err != nil {
@@ -122,6 +149,27 @@ func (h *hooks) obey(ctx context.Context, p *Part) error {
 			result = grown(n)
 		}
 		p.Put(append(p.Buffer(), result...))
+	}
+	return nil
+}
+
+// end ends as an item says that is in endings, or begins with "fail". If it says also how a
+// method ends, as in "fail, then goexit", that is a method of the error, or of the value that
+// it panics with.
+func end(item string) error {
+	how, method, _ := strings.Cut(item, ", then ")
+	switch f := endings[how]; {
+	case method == "" && f != nil:
+		f()
+	case method == "" && strings.HasPrefix(item, "fail"):
+		return errors.New(item)
+	case how == "fail":
+		return &methodError{endings[method]}
+	case how == "panic":
+		panic(&methodError{endings[method]})
+	case how == "panic during goexit":
+		defer func() { panic(&methodError{endings[method]}) }()
+		runtime.Goexit()
 	}
 	return nil
 }
@@ -187,17 +235,17 @@ func newSegment(t *testing.T) (*shm.Segment, *shm.Mapping) {
 
 // parent is the other side of a worker.
 type parent struct {
-	t        *testing.T
-	requests *os.File
-	results  *os.File
-	frames   *wire.Reader
-	segment  *shm.Segment // nil if the worker's memory is private
-	leash    *os.File     // the parent's end of Link.Parent
-	dead     chan struct{}
-	config   Config
-	hooks    hooks
-	polled   chan struct{} // the executor has polled
-	said     []string      // by the worker, and not returned by next yet
+	t           *testing.T
+	requests    *os.File
+	results     *os.File
+	frames      *wire.Reader
+	segment     *shm.Segment // nil if the worker's memory is private
+	parentDeath *os.File     // the parent's end of Link.Parent
+	dead        chan struct{}
+	config      Config
+	hooks       hooks
+	polled      chan struct{} // the executor has polled
+	said        []string      // by the worker, and not returned by next yet
 }
 
 // newParent returns the parent of a worker with that link, which the caller starts with the
@@ -215,11 +263,11 @@ func newParent(t *testing.T, shared bool) (*parent, Link) {
 	p := &parent{t: t, dead: make(chan struct{}), polled: make(chan struct{}, 1), hooks: hooks{make(chan string), make(chan struct{})}}
 	p.config = newConfig(&p.hooks)
 	var l Link
-	var in, parentDeath *os.File
+	var in, death *os.File
 	in, p.requests = pipe()
 	p.results, l.Results = pipe()
-	parentDeath, p.leash = pipe()
-	l.Requests, l.Parent = requests{in, p.polled}, parentDeath
+	death, p.parentDeath = pipe()
+	l.Requests, l.Parent = requests{in, p.polled}, death
 	if shared {
 		p.segment, l.Shared = newSegment(t)
 	}
@@ -314,7 +362,7 @@ func (p *parent) words(r wire.Record) (said []string) {
 	switch r.Kind {
 	case wire.RecordResult:
 		return []string{fmt.Sprintf("result %d: %s", r.Seq, short(r.Data))}
-	case wire.RecordTray:
+	case wire.RecordRing:
 		if p.segment == nil || !p.segment.CheckResults(r.At, r.Length, wire.MaxFrame) {
 			p.t.Fatalf("results that cannot be there: %+v", r)
 		}

@@ -18,7 +18,7 @@ import (
 //
 // So the executor reads again after a long item only when the next items have arrived.
 // What the parent says while neither reads waits in the pipe, for relistenTime or until
-// the executor hears the doorbell between two quanta.
+// the executor looks at the doorbell between two quanta.
 
 // input is the requests and who reads them. The worker's mutex guards waiting and alarmed.
 type input struct {
@@ -66,8 +66,8 @@ func (w *worker) receive() {
 	}
 }
 
-// awaitLocked waits until something may have been heard, for the executor. The mutex is
-// not held while it waits.
+// awaitLocked waits until a frame may have been read, for the executor. The mutex is not
+// held while it waits.
 func (w *worker) awaitLocked() {
 	if !w.in.turn.Lead() {
 		w.in.waiting = true
@@ -95,9 +95,10 @@ func (w *worker) arrivedLocked() {
 	w.arrived.Signal()
 }
 
-// heardLocked counts a frame that the doorbell counts.
-func (w *worker) heardLocked() {
-	w.heard++
+// countDoorbellLocked takes in that a frame was read for which the parent has rung the
+// doorbell.
+func (w *worker) countDoorbellLocked() {
+	w.doorbells++
 	w.arrived.Signal()
 }
 

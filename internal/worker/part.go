@@ -9,7 +9,7 @@ import (
 	"example.com/parallel/internal/wire"
 )
 
-// Part is the items of one quantum: what the executor has taken at once, and runs one
+// Part is the items of one quantum: what the executor has claimed at once, and runs one
 // after the other without a lock, a clock or a system call in between. It belongs to the
 // executor's goroutine, and to the typed loop until that returns.
 //

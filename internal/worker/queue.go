@@ -19,7 +19,7 @@ type seqRange struct{ first, last uint64 }
 // seqs is the sequence numbers of r's items, of which there must be some.
 func seqs(r *wire.Run) seqRange { return seqRange{r.Seq, r.Seq + uint64(r.Count) - 1} }
 
-// queue is the items that have arrived and have not been taken, in the order in which the
+// queue is the items that have arrived and have not been claimed, in the order in which the
 // parent has sent them. No run in it is empty. It has no lock: the worker's mutex guards
 // it. The zero value is empty.
 type queue struct{ runs []queuedRun }
@@ -35,9 +35,9 @@ func (q *queue) putBack(r queuedRun) { q.runs = slices.Insert(q.runs, 0, r) }
 // first is the call of the next items. The queue must not be empty.
 func (q *queue) first() *call { return q.runs[0].call }
 
-// take takes the next items off the queue, which must not be empty: at most n that were
+// pop takes the next items off the queue, which must not be empty: at most n that were
 // sent together. last reports whether none of these are left.
-func (q *queue) take(n int) (r queuedRun, last bool) {
+func (q *queue) pop(n int) (r queuedRun, last bool) {
 	next := &q.runs[0]
 	r = queuedRun{next.Split(min(n, next.Count)), next.call}
 	if last = next.Count == 0; last {

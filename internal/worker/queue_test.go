@@ -59,7 +59,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 	}
 	q.push(in(c, 1, 5))
 	q.push(in(c, 6, 2))
-	r, last := q.take(2)
+	r, last := q.pop(2)
 	if r.Index != 1 || r.Count != 2 || last {
 		t.Errorf("it took %+v, %v", r, last)
 	}
@@ -67,7 +67,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 	r.Split(1)
 	q.putBack(r)
 	check("1:2+1 1:3+3 1:6+2 ")
-	if r, last = q.take(10); r.Count != 1 || !last {
+	if r, last = q.pop(10); r.Count != 1 || !last {
 		t.Errorf("it took %+v, %v", r, last)
 	}
 	if got := q.clear(); got != (seqRange{3, 7}) || !q.empty() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/wire"
 )
 
@@ -50,7 +51,7 @@ func (w *worker) handleSlot(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Take(data); err != nil {
+	if err := m.SetData(data); err != nil {
 		return err
 	}
 	return w.enqueue(m.Run)
@@ -70,23 +71,19 @@ func (w *worker) handleStop(payload []byte) error {
 }
 
 // decodeCause decodes why a call is stopped; an empty cause is context.Canceled. It does so
-// in a goroutine of its own, since code of the user's may end that. malformed says that src
-// is no error.
+// in a goroutine of its own, since code of the user's may end that. If that code panics or
+// calls runtime.Goexit, the error of that is the cause. malformed says that src is no error.
 func (w *worker) decodeCause(src []byte) (cause, malformed error) {
 	if len(src) == 0 {
 		return context.Canceled, nil
 	}
-	returned := false
+	errs := w.config.Errors
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		cause, malformed = w.config.Errors.Parse(src)
-		returned = true
+		guard.Catch(func() { cause, malformed = errs.Parse(src) }, func(v any) { cause = errs.Recovered(v) })
 	}()
 	<-done
-	if !returned {
-		return w.config.Errors.Recovered(nil), nil
-	}
 	return cause, malformed
 }
 
@@ -125,15 +122,15 @@ func (w *worker) enqueue(run wire.Run) error {
 	return nil
 }
 
-// recall gives back every item that has not been taken. What the executor has taken and
+// recall gives back every item that has not been claimed. What the executor has claimed and
 // not begun goes back into the queue, where the next recall finds it.
 func (w *worker) recall() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.heardLocked()
+	w.countDoorbellLocked()
 	items := w.queue.clear()
 	w.raiseYieldLocked()
-	w.results.say(wire.AppendDropped(nil, wire.RecordRecalled, items.first, items.last))
+	w.results.flushRecords(wire.AppendDropped(nil, wire.RecordRecalled, items.first, items.last))
 }
 
 // stop goes no further than the item with that index in the call, −1 for not at all, and
@@ -141,7 +138,7 @@ func (w *worker) recall() {
 func (w *worker) stop(id uint64, index int64, cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.heardLocked()
+	w.countDoorbellLocked()
 	c := w.calls[id]
 	if c == nil {
 		return // that call is over
@@ -150,7 +147,7 @@ func (w *worker) stop(id uint64, index int64, cause error) {
 	running := w.haltLocked(c)
 	if c.bound < 0 || running > c.bound {
 		c.cancel(cause)
-		c.renew() // for items before the bound that are still to come
+		c.renewLocked() // for items before the bound that are still to come
 	}
 	w.dropLocked(c)
 	if c.bound < 0 {
@@ -168,7 +165,7 @@ func (w *worker) stop(id uint64, index int64, cause error) {
 // after yield was raised it may begin an item, or have begun one that is not seen yet.
 // After that what is seen is right: the item is at an end, or it is the last one begun.
 func (w *worker) haltLocked(c *call) (running int64) {
-	if w.taken.call != c {
+	if w.claimed.call != c {
 		return -1
 	}
 	if w.raiseYieldLocked() {
@@ -180,10 +177,10 @@ func (w *worker) haltLocked(c *call) (running int64) {
 // yieldTime is how long after yield was raised the executor may still begin an item.
 const yieldTime = 5 * time.Microsecond
 
-// raiseYieldLocked has the executor give back the items that it has taken and not begun.
-// It reports false if there are none for sure: a single item counts as begun.
+// raiseYieldLocked has the executor give back the items that it has claimed and not begun.
+// It reports false if there are certainly none: a single item counts as begun.
 func (w *worker) raiseYieldLocked() bool {
-	if w.taken.Count < 2 {
+	if w.claimed.Count < 2 {
 		return false
 	}
 	w.part.yield.Store(1)
@@ -194,15 +191,15 @@ func (w *worker) raiseYieldLocked() bool {
 // failed item is running until its failure is in the results buffer.
 func (w *worker) runningLocked() int64 {
 	seq := w.mapping.Running()
-	if seq < w.taken.Seq || seq-w.taken.Seq >= uint64(w.taken.Count) {
+	if seq < w.claimed.Seq || seq-w.claimed.Seq >= uint64(w.claimed.Count) {
 		return -1
 	}
-	return int64(w.taken.Index) + int64(seq-w.taken.Seq)
+	return int64(w.claimed.Index) + int64(seq-w.claimed.Seq)
 }
 
 // dropLocked drops the queued items of c after its bound.
 func (w *worker) dropLocked(c *call) {
 	if c.bound != noBound {
-		w.results.sayDropped(w.queue.drop(c))
+		w.results.flushDropped(w.queue.drop(c))
 	}
 }

@@ -38,7 +38,7 @@ func giveItems(t *testing.T, w *worker, indices ...int) {
 	}
 }
 
-// waiting is the indices of the items that w has not taken.
+// waiting is the indices of the items that w has not claimed.
 func (w *worker) waiting() (indices []int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,7 +160,7 @@ func TestStopMeetsWhatRuns(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, p := newTestWorker(t, true)
-			p.costs(fnDouble, 1) // so that they are taken all at once
+			p.costs(fnDouble, 1) // so that they are claimed all at once
 			give(t, w, callFrame(wire.Call{ID: 2}))
 			give(t, w, callFrame(wire.Call{ID: 1}))
 			give(t, w, intsFrame(1, 10, 0, 1, 2, 3))
@@ -224,7 +224,10 @@ func TestWorkerRefusesWhatItCannotUnderstand(t *testing.T) {
 
 func TestCausesAreDecodedWhateverTheirCodeDoes(t *testing.T) {
 	w, _ := newTestWorker(t, false)
-	for src, want := range map[string]string{"": "context canceled", "known": "known", "goexit": "goexit"} {
+	for src, want := range map[string]string{
+		"": "context canceled", "known": "known",
+		"panic": "panic: oh", "goexit": "goexit", "panic during goexit": "panic: oh",
+	} {
 		if cause, err := w.decodeCause([]byte(src)); err != nil || cause.Error() != want {
 			t.Errorf("%q became %v, %v", src, cause, err)
 		}

@@ -102,13 +102,13 @@ func (b *resultsBuffer) fitsBehindLocked(seq uint64, size int) bool {
 func (b *resultsBuffer) announceLocked(seq uint64) {
 	record := wire.AppendStarted(b.started[:0], seq)
 	if !b.sendRingLocked(record) {
-		b.putLocked(record)
+		b.queueLocked(record)
 		b.flushLocked()
 	}
 }
 
 // end says that none of the quantum's items is running but failed, if that is not 0: until
-// it has been said how, the worker may still die of it.
+// its failure is queued, the worker may still die of it.
 func (b *resultsBuffer) end(failed uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -146,15 +146,15 @@ func beginRecord(kind wire.RecordKind, seq uint64) (frame []byte, lengthAt int) 
 	return wire.AppendRecordHeader(wire.Begin(nil, wire.KindResults), kind, seq)
 }
 
-// putFailure takes in a failure: what beginRecord returned, with the encoded error
+// queueFailure queues a failure: what beginRecord returned, with the encoded error
 // appended. From then on no item is running.
-func (b *resultsBuffer) putFailure(frame []byte, lengthAt int) {
+func (b *resultsBuffer) queueFailure(frame []byte, lengthAt int) {
 	wire.PatchLength(frame, lengthAt)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count++
 	if record := frame[wire.HeaderLen:]; len(record) <= sendSize {
-		b.putLocked(record)
+		b.queueLocked(record)
 	} else {
 		b.flushLocked()
 		b.writeLocked(wire.Finish(frame))
@@ -163,38 +163,38 @@ func (b *resultsBuffer) putFailure(frame []byte, lengthAt int) {
 	b.armLocked(resultWait)
 }
 
-// sayDropped says that items were dropped.
-func (b *resultsBuffer) sayDropped(dropped []seqRange) {
+// flushDropped tells the parent that items were dropped.
+func (b *resultsBuffer) flushDropped(dropped []seqRange) {
 	var records []byte
 	for _, d := range dropped {
 		records = wire.AppendDropped(records, wire.RecordDropped, d.first, d.last)
 		if len(records) > sendSize {
-			b.say(records)
+			b.flushRecords(records)
 			records = records[:0]
 		}
 	}
 	if len(records) > 0 {
-		b.say(records)
+		b.flushRecords(records)
 	}
 }
 
-// say takes in records that are not outcomes, and sends them.
-func (b *resultsBuffer) say(records []byte) {
+// flushRecords sends records that are not outcomes, and what there is before them.
+func (b *resultsBuffer) flushRecords(records []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.putLocked(records)
+	b.queueLocked(records)
 	b.flushLocked()
 }
 
-// send sends what there is.
-func (b *resultsBuffer) send() {
+// flush sends what there is.
+func (b *resultsBuffer) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.flushLocked()
 }
 
-// rest sends what there is, since nothing is left to run.
-func (b *resultsBuffer) rest() {
+// flushIdle sends what there is, since nothing is left to run.
+func (b *resultsBuffer) flushIdle() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.flushLocked()
@@ -224,9 +224,10 @@ func (b *resultsBuffer) onTimer() {
 	}
 }
 
-// putLocked adds a record, and only then counts it in.
-func (b *resultsBuffer) putLocked(record []byte) {
-	if b.sendRingLocked(nil); b.n+len(record)+recordRoom > shm.RecordsSize {
+// queueLocked adds a record behind what there is, and only then counts it in.
+func (b *resultsBuffer) queueLocked(record []byte) {
+	b.sendRingLocked(nil)
+	if b.n+len(record)+recordRoom > shm.RecordsSize {
 		b.flushLocked()
 	}
 	b.n += copy(b.records[recordsAt+b.n:], record)
@@ -261,7 +262,7 @@ func (b *resultsBuffer) sendRingLocked(record []byte) (sent bool) {
 	}
 	frame := wire.Begin(b.frame, wire.KindResults)
 	if at, ok := b.ring.Lend(len(data), seq+uint64(count)); ok {
-		frame = wire.AppendTray(frame, seq, count, b.ring.Size(), at, len(data))
+		frame = wire.AppendRing(frame, seq, count, b.ring.Size(), at, len(data))
 	} else {
 		frame = wire.AppendResults(frame, seq, count, b.ring.Size(), data)
 	}

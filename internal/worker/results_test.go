@@ -23,7 +23,7 @@ func TestResultsAreSentInTime(t *testing.T) {
 	quantum(w.results, 5, 1, f)
 	w.results.end(5)
 	frame, at := beginRecord(wire.RecordFailure, 5)
-	w.results.putFailure(append(frame, "known"...), at)
+	w.results.queueFailure(append(frame, "known"...), at)
 	p.expect("failure 5: known")
 	quantum(w.results, 6, 3, f)
 	clear(w.part.tail()[:16])
@@ -48,9 +48,9 @@ func TestTheResultsBufferNeverOverflows(t *testing.T) {
 				quantum(w.results, uint64(i+1), 1, &Function{ResultSize: 8})
 				w.results.end(uint64(i + 1))
 				frame, at := beginRecord(wire.RecordFailure, uint64(i+1))
-				w.results.putFailure(append(frame, make([]byte, size)...), at)
+				w.results.queueFailure(append(frame, make([]byte, size)...), at)
 			}
-			w.results.rest()
+			w.results.flushIdle()
 		}()
 		for i, size := range sizes {
 			p.expect(fmt.Sprintf("started %d", i+1), fmt.Sprintf("failure %d: %s", i+1, short(make([]byte, size))))
@@ -68,7 +68,7 @@ func TestManyDroppedItemsAreSaid(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.results.sayDropped(dropped)
+		w.results.flushDropped(dropped)
 	}()
 	for i := range dropped {
 		p.expect(fmt.Sprintf("dropped %d", i))
@@ -139,7 +139,7 @@ func TestABusyRecordCountsFromWhenItemsRun(t *testing.T) {
 	if !w.results.busy.Equal(long) {
 		t.Errorf("it counts from %v, want %v", w.results.busy, long)
 	}
-	w.results.rest()
+	w.results.flushIdle()
 	now := time.Now()
 	w.results.begin(&wire.Run{Seq: 2, Count: 1}, c, now)
 	if !w.results.busy.Equal(now) {
@@ -216,7 +216,7 @@ func TestTheParentFindsWhatWasNotSent(t *testing.T) {
 	w.results.end(3)
 	check(3, "result 1: 0", "result 2: 0")
 	frame, at := beginRecord(wire.RecordFailure, 3)
-	w.results.putFailure(append(frame, "known"...), at)
+	w.results.queueFailure(append(frame, "known"...), at)
 	check(0, "failure 3: known", "result 1: 0", "result 2: 0") // the results have been sent: the parent knows them by then
 	p.expect("result 1: 0", "result 2: 0")
 	quantum(w.results, 4, 1, f)

@@ -145,8 +145,76 @@ func TestServeReportsFailures(t *testing.T) {
 		p.send(callFrame(wire.Call{ID: 1, Function: fnObey, KeepGoing: true}))
 		long := "fail" + strings.Repeat("!", 2*sendSize)
 		p.send(textsFrame(1, 0, "a", "fail", "panic", "goexit", "b", long, "c"))
-		p.expect("started 1", "result 1: a", "started 2", "failure 2: fail", "started 3", "failure 3: panic: told to",
+		p.expect("started 1", "result 1: a", "started 2", "failure 2: fail", "started 3", "failure 3: panic: oh",
 			"started 4", "failure 4: goexit", "started 5", "result 5: b", "started 6", "failure 6: "+long, "started 7", "result 7: c")
+	})
+}
+
+// TestServeGoesOn has an item, or a method of its error, end in each of the ways in which
+// code of the user's may. The executor goes on behind each.
+func TestServeGoesOn(t *testing.T) {
+	everywhere(t, func(t *testing.T, shared bool) {
+		p := serve(t, shared)
+		p.costs(fnObey, 1) // so that they are of one quantum, if it can be of many
+		p.send(callFrame(wire.Call{ID: 1, Function: fnObey, KeepGoing: true}))
+		seq := uint64(0)
+		for range 3 {
+			for _, test := range []struct{ item, failure string }{
+				{"panic", "panic: oh"},
+				{"goexit", "goexit"},
+				{"panic during goexit", "panic: oh"},
+				{"fail, then panic", "*worker.methodError (a method of it panicked with a string)"},
+				{"fail, then goexit", "goexit"},
+				{"fail, then panic during goexit", "*worker.methodError (a method of it panicked with a string)"},
+				{"panic, then panic", "*worker.panicError (a method of it panicked with a string)"},
+				{"panic, then goexit", "goexit"},
+				{"panic during goexit, then panic", "*worker.panicError (a method of it panicked with a string)"},
+				{"panic during goexit, then goexit", "goexit"},
+			} {
+				p.send(textsFrame(seq+1, int(seq), "a", test.item, "b"))
+				p.expect(fmt.Sprintf("started %d", seq+1), fmt.Sprintf("result %d: a", seq+1),
+					fmt.Sprintf("started %d", seq+2), fmt.Sprintf("failure %d: %s", seq+2, test.failure),
+					fmt.Sprintf("started %d", seq+3), fmt.Sprintf("result %d: b", seq+3))
+				seq += 3
+			}
+		}
+	})
+}
+
+// TestServeStopsAtAnyFailure has items behind such failures: they do not start.
+func TestServeStopsAtAnyFailure(t *testing.T) {
+	everywhere(t, func(t *testing.T, shared bool) {
+		p := serve(t, shared)
+		p.costs(fnObey, 1)
+		for i, item := range []string{"goexit", "panic during goexit", "fail, then goexit", "panic during goexit, then goexit"} {
+			seq := uint64(3*i + 1)
+			p.send(callFrame(wire.Call{ID: uint64(i), Function: fnObey}))
+			p.send(textsFrame(seq, 0, item, "a", "b"))
+			want := "goexit"
+			if item == "panic during goexit" {
+				want = "panic: oh"
+			}
+			p.expect(fmt.Sprintf("started %d", seq), fmt.Sprintf("failure %d: %s", seq, want),
+				fmt.Sprintf("dropped %d", seq+1), fmt.Sprintf("dropped %d", seq+2))
+		}
+	})
+}
+
+// TestServeStopsForAnyCause has the code that decodes the cause of a stop end in each of
+// these ways. The listener goes on.
+func TestServeStopsForAnyCause(t *testing.T) {
+	everywhere(t, func(t *testing.T, shared bool) {
+		p := serve(t, shared)
+		for i, test := range []struct{ cause, want string }{
+			{"", "context canceled"}, {"panic", "panic: oh"}, {"goexit", "goexit"}, {"panic during goexit", "panic: oh"}, {"known", "known"},
+		} {
+			seq := uint64(i + 1)
+			p.send(callFrame(wire.Call{ID: seq, Function: fnObey}))
+			p.send(textsFrame(seq, 0, "wait"))
+			await(t, p.hooks.running)
+			p.send(stopFrame(seq, -1, test.cause))
+			p.expect(fmt.Sprintf("started %d", seq), fmt.Sprintf("failure %d: %s", seq, test.want))
+		}
 	})
 }
 
@@ -181,15 +249,15 @@ func TestServeStops(t *testing.T) {
 }
 
 // TestServeAnswersRecalls recalls the items behind one that runs, which the listener reads.
-// When there is nothing to run, the executor reads again.
+// When there is nothing to run, the executor reads again, unless the last item took long.
 func TestServeAnswersRecalls(t *testing.T) {
 	everywhere(t, func(t *testing.T, shared bool) {
 		p := serve(t, shared)
 		p.send(callFrame(wire.Call{ID: 1, Function: fnObey}))
-		for i := range 10 {
-			seq := uint64(4*i + 1)
-			p.send(textsFrame(seq, 4*i, "gate")) // the quantum ends where the frame does
-			p.send(textsFrame(seq+1, 4*i+1, "b", "c"))
+		seq := uint64(1)
+		for range 10 {
+			p.send(textsFrame(seq, int(seq), "gate")) // the quantum ends where the frame does
+			p.send(textsFrame(seq+1, int(seq+1), "b", "c"))
 			await(t, p.hooks.running)
 			p.send(recallFrame())
 			p.expect(fmt.Sprintf("started %d", seq), fmt.Sprintf("recalled %d-%d", seq+1, seq+2))
@@ -201,16 +269,23 @@ func TestServeAnswersRecalls(t *testing.T) {
 			case <-p.polled: // from before
 			default:
 			}
-			p.send(textsFrame(seq+3, 4*i+3, "b"))
-			p.expect(fmt.Sprintf("started %d", seq+3), fmt.Sprintf("result %d: b", seq+3))
-			await(t, p.polled)
+			seq += 3
+			for polled := false; !polled; seq++ {
+				p.send(textsFrame(seq, int(seq), "b"))
+				p.expect(fmt.Sprintf("started %d", seq), fmt.Sprintf("result %d: b", seq))
+				select {
+				case <-p.polled:
+					polled = true
+				case <-time.After(50 * relistenTime): // the item was kept from running: another try
+				}
+			}
 		}
 	})
 }
 
-// TestTakenItemsGoBackIntoTheQueue has an item of a quantum of many take long. The first
-// recall gives back what was queued, and the second what had been taken behind the item.
-func TestTakenItemsGoBackIntoTheQueue(t *testing.T) {
+// TestClaimedItemsGoBackIntoTheQueue has an item of a quantum of many take long. The first
+// recall gives back what was queued, and the second what had been claimed behind the item.
+func TestClaimedItemsGoBackIntoTheQueue(t *testing.T) {
 	w, p := newTestWorker(t, true)
 	p.costs(fnObey, quantumTime/4)
 	give(t, w, callFrame(wire.Call{ID: 1, Function: fnObey}))
@@ -229,8 +304,8 @@ func TestTakenItemsGoBackIntoTheQueue(t *testing.T) {
 	checkWaiting(t, w, "the gate", 2, 3)
 	give(t, w, recallFrame())
 	p.expect("result 2: gate", "recalled 3-4")
-	if w.part.run.Data != nil || w.taken.Count != 2 {
-		t.Errorf("of what it took %d items count, and %d bytes are held", w.taken.Count, len(w.part.run.Data))
+	if w.part.run.Data != nil || w.claimed.Count != 2 {
+		t.Errorf("of what it claimed %d items count, and %d bytes are held", w.claimed.Count, len(w.part.run.Data))
 	}
 }
 
@@ -252,7 +327,7 @@ func TestTheDoorbellIsAnswered(t *testing.T) {
 	}
 	select {
 	case <-p.hooks.running:
-		t.Error("an item was begun before the parent was heard")
+		t.Error("an item was begun before the frame was read")
 	case <-time.After(10 * time.Millisecond): // too short a time can only make the test pass
 	}
 	p.send(recallFrame())
@@ -261,7 +336,7 @@ func TestTheDoorbellIsAnswered(t *testing.T) {
 
 func TestAWorkerDies(t *testing.T) {
 	for name, end := range map[string]func(p *parent){
-		"with its parent":                  func(p *parent) { p.leash.Close() },
+		"with its parent":                  func(p *parent) { p.parentDeath.Close() },
 		"with its requests":                func(p *parent) { p.requests.Close() },
 		"of a frame that it does not know": func(p *parent) { p.send(wire.Begin(nil, 77)) },
 		"of a second hello":                func(p *parent) { p.send(helloFrame()) },

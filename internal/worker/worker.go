@@ -65,18 +65,18 @@ type worker struct {
 	results  *resultsBuffer
 	in       input
 
-	mu      sync.Mutex
-	arrived sync.Cond // the queue has something, or something was heard
-	queue   queue
-	current *call            // the one that the next items to arrive belong to
-	calls   map[uint64]*call // those that have begun and not ended
-	heard   uint64           // stops and recalls, which the doorbell counts
-	taken   queuedRun        // what the executor has taken; no items: nothing is running
+	mu        sync.Mutex
+	arrived   sync.Cond // the queue has something, or doorbells has grown
+	queue     queue
+	current   *call            // the one that the next items to arrive belong to
+	calls     map[uint64]*call // those that have begun and not ended
+	doorbells uint64           // stops and recalls that were read; the doorbell counts those that were sent
+	claimed   queuedRun        // what the executor has claimed; no items: nothing is running
 
 	// The executor's.
 	part      Part
-	since     time.Time // when it took the items,
-	batchDone bool      // and whether they were the last of what had been sent together
+	since     time.Time // the items were claimed then
+	batchDone bool      // no items are left of those that were sent with the claimed ones
 }
 
 // Serve is the life of a worker process. The calling goroutine becomes the listener. Serve
