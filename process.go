@@ -108,6 +108,40 @@ func RegisterError(errs ...error) {
 	}
 }
 
+// RegisterCodec makes values of type T cross the process boundary by two functions,
+// wherever they occur in items, results and shared values. It is for types with
+// unexported fields that belong to another package, such as messages of protocol
+// buffers, and comes before all other ways, even if T could cross without it. An
+// error or a panic of marshal or unmarshal is the error of its item. unmarshal may
+// keep the bytes that it is given.
+//
+// The zero value of T crosses as the zero value, without being passed to marshal.
+// So does a nil pointer, if T is a pointer type; a codec for *M is not used for an
+// M, but one for M is used for what a *M points to.
+//
+// Call RegisterCodec before [Init], and before anything is registered that reaches
+// T. It panics if that comes first, and names it. It also panics if T is an interface
+// type or has a codec already, if a function is nil, and after Init.
+func RegisterCodec[T any](marshal func(T) ([]byte, error), unmarshal func([]byte) (T, error)) {
+	rt := reflect.TypeFor[T]()
+	if marshal == nil || unmarshal == nil {
+		panic(fmt.Sprintf("parallel: RegisterCodec(%v): a function is nil", rt))
+	}
+	err := types.RegisterCodec(rt, codec.Codec{
+		Marshal: func(p unsafe.Pointer) ([]byte, error) { return marshal(*(*T)(p)) },
+		Unmarshal: func(b []byte, p unsafe.Pointer) error {
+			v, err := unmarshal(b)
+			if err == nil {
+				*(*T)(p) = v
+			}
+			return err
+		},
+	}, !initialized.Load())
+	if err != nil {
+		panic(fmt.Sprintf("parallel: RegisterCodec(%v): %v", rt, err))
+	}
+}
+
 // refusal says why a call would not start anything, as far as that is known beforehand.
 func (s *settings) refusal(id identity) error {
 	if !s.inProcesses() {
@@ -199,7 +233,7 @@ type shareBox[S any] struct{ value S }
 
 func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
 	typ := reflect.TypeFor[S]()
-	plan, err := types.Plan(typ)
+	plan, err := types.PlanFor(shareCall{typ}, typ)
 	if err != nil {
 		return "", nil, fmt.Errorf("parallel: Share: a %v cannot be sent to a worker process: %w", typ, err)
 	}
@@ -209,6 +243,11 @@ func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
 	}
 	return shareType(typ, plan), data, nil
 }
+
+// A shareCall names a call of Share, as in a message of RegisterCodec.
+type shareCall struct{ typ reflect.Type }
+
+func (c shareCall) String() string { return fmt.Sprintf("Share(%v)", c.typ) }
 
 // sharedBytes is the value in a worker process. It stays encoded until fn asks
 // for it, since only fn knows the type; then it is decoded once.

@@ -22,16 +22,20 @@ import (
 // function is one registered function: all that either side of a process boundary needs to
 // know of it.
 type function struct {
-	value any // the function itself, which keeps the pointer that it is found by its own
-	name  string
-	id    int  // its place in the registry
-	late  bool // registered after Init, so that no worker process knows it
-	in    *codec.Plan
-	out   *codec.Plan
-	cost  cost.Estimate // of an item, by a worker's clock
+	caller string // Register or RegisterEach
+	value  any    // the function itself, which keeps the pointer that it is found by its own
+	name   string
+	id     int  // its place in the registry
+	late   bool // registered after Init, so that no worker process knows it
+	in     *codec.Plan
+	out    *codec.Plan
+	cost   cost.Estimate // of an item, by a worker's clock
 
 	runs worker.Function // in a worker process
 }
+
+// String names the registration, as in a message of RegisterCodec.
+func (f *function) String() string { return f.caller + "(" + f.name + ")" }
 
 // registry holds the functions.
 var registry functions
@@ -109,12 +113,12 @@ func register(caller string, id identity, fn any, in, out reflect.Type, bind fun
 		panic(fmt.Sprintf("parallel: %s(%s): a method value carries its receiver, which a worker process does not have: "+
 			"register a function, and put the receiver into the items or into Share", caller, name))
 	}
-	f := &function{value: fn, name: name}
+	f := &function{caller: caller, value: fn, name: name}
 	var err error
-	if f.in, err = types.Plan(in); err != nil {
+	if f.in, err = types.PlanFor(f, in); err != nil {
 		panic(fmt.Sprintf("parallel: %s(%s): its items cannot be sent to a worker process: %v", caller, name, err))
 	}
-	if f.out, err = types.Plan(out); err != nil {
+	if f.out, err = types.PlanFor(f, out); err != nil {
 		panic(fmt.Sprintf("parallel: %s(%s): its results cannot be sent from a worker process: %v", caller, name, err))
 	}
 	bind(f)

@@ -36,15 +36,19 @@ type node struct {
 	key  *node // of a map
 	len  int   // of an array
 
-	fields []field // of a struct without a marshaler, for its shape
+	by fmt.Stringer // the registration that first reached the type, for RegisterCodec; nil: none
+
+	fields []field // of a struct that crosses by its structure, for its shape
 	ops    []op    // what to do for such a struct
 	filler int     // zeros that follow the fields of a struct, see memoryPerByte
 
 	stateless bool // see mostBytes
 
-	pair     pair // of a type with a marshaler
-	hashable bool // a map's key cannot hold a value that panics when it is hashed
-	methods  bool // an interface type has methods
+	pair     pair     // of a type that does not cross by its structure
+	codec    *Codec   // of codecPair
+	zero     zeroTest // of a type with a pair
+	hashable bool     // a map's key cannot hold a value that panics when it is hashed
+	methods  bool     // an interface type has methods
 }
 
 // A field is one field of a struct that is encoded field by field.
@@ -54,16 +58,24 @@ type field struct {
 	node     *node
 }
 
-// A compiler compiles one type and whatever it refers to. Nothing that it made is kept when any part is refused.
+// A compiler compiles one type and whatever it refers to. Nothing that it made is kept when the type itself is refused.
 type compiler struct {
-	known map[reflect.Type]*node // from earlier compilations, read only
-	fresh map[reflect.Type]*node // of this one; a node stands here before it is complete, which ends recursion
+	known  map[reflect.Type]*node  // from earlier compilations, read only
+	codecs map[reflect.Type]*Codec // registered ones, read only
+	fresh  map[reflect.Type]*node  // of this one; a node stands here before it is complete, which ends recursion
+	order  []*node                 // the fresh nodes in the order in which they began
+	tried  []reflect.Type          // types that were reached, and whose nodes were forgotten
 }
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// compile gives the node of rt. path leads to it for the error.
-func (c *compiler) compile(rt reflect.Type, path string) (*node, error) {
+// compile gives the node of rt. A registered codec comes first, then the codec's own way with some types of the
+// standard library, then the structure, and at last the type's own pair.
+//
+// A type that is still being compiled counts as one that can cross. If it turns out to cross by its pair, that was
+// right. If it turns out not to cross at all, all that was compiled since it began is forgotten, by the next type
+// further out that crosses by its pair, or with the whole compilation.
+func (c *compiler) compile(rt reflect.Type) (*node, *refusal) {
 	if n := c.known[rt]; n != nil {
 		return n, nil
 	}
@@ -72,22 +84,61 @@ func (c *compiler) compile(rt reflect.Type, path string) (*node, error) {
 	}
 	n := &node{rt: rt, size: rt.Size()}
 	c.fresh[rt] = n
+	c.order = append(c.order, n)
+	since := len(c.order)
+	if own := c.codecs[rt]; own != nil {
+		n.setPair(codecPair, own)
+		return n, nil
+	}
 	if rt == timeType {
 		n.enc, n.dec, n.min = encTime, decTime, minTime
 		return n, nil
 	}
-	if n.pair = pairOf(rt); n.pair != noPair {
-		n.enc, n.dec, n.min = encMarshaler, decMarshaler, max(1, fewestBytes(rt.Size()))
+	if own := builtinCodec(rt); own != nil {
+		n.setPair(codecPair, own)
 		return n, nil
 	}
+	refused := c.structure(n)
+	if refused == nil {
+		return n, nil
+	}
+	own := pairOf(rt)
+	if own == noPair {
+		return nil, refused.within(rt)
+	}
+	c.forget(since)
+	*n = node{rt: rt, size: rt.Size()}
+	n.setPair(own, nil)
+	return n, nil
+}
+
+// forget drops the nodes that began at position since of the order or later: they were made for a structure that cannot
+// cross. A node of a pair is kept. It depends on no other, and to find it again can take long.
+func (c *compiler) forget(since int) {
+	kept := c.order[:since]
+	for _, n := range c.order[since:] {
+		if n.pair != noPair {
+			kept = append(kept, n)
+			continue
+		}
+		delete(c.fresh, n.rt)
+		c.tried = append(c.tried, n.rt)
+	}
+	c.order = kept
+}
+
+// setPair makes n's type cross by a pair, or by a codec.
+func (n *node) setPair(k pair, own *Codec) {
+	n.pair, n.codec, n.zero = k, own, zeroTestOf(n.rt)
+	n.enc, n.dec, n.min = encMarshaler, decMarshaler, max(1, fewestBytes(n.size))
+}
+
+// structure compiles n's type by its structure.
+func (c *compiler) structure(n *node) (refused *refusal) {
 	if n.size == 0 {
 		// Known to be plain before its parts are looked at: a slice of it inside of it must not loop over elements.
 		n.setPlain()
 	}
-	return n, c.compileKind(n, path)
-}
-
-func (c *compiler) compileKind(n *node, path string) (err error) {
 	rt := n.rt
 	switch rt.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -104,26 +155,15 @@ func (c *compiler) compileKind(n *node, path string) (err error) {
 		n.methods = rt.NumMethod() > 0
 	case reflect.Pointer:
 		n.enc, n.dec, n.min = encPointer, decPointer, 1
-		n.elem, err = c.compile(rt.Elem(), path)
+		if n.elem, refused = c.compile(rt.Elem()); refused != nil {
+			return refused.behind(rt)
+		}
 	case reflect.Slice:
-		n.min = 1
-		if n.elem, err = c.compile(rt.Elem(), path+"[]"); err != nil {
-			return err
-		}
-		// An element that is still being compiled has this slice in it, so it is plain only if it is empty.
-		switch {
-		case n.elem.plain:
-			n.enc, n.dec = encPlainSlice, decPlainSlice
-			n.stateless = true
-		case rt.Elem().Kind() == reflect.Bool && n.elem.pair == noPair:
-			n.enc, n.dec = encBools, decBools
-		default:
-			n.enc, n.dec = encSlice, decSlice
-		}
+		return c.slice(n)
 	case reflect.Array:
 		n.len = rt.Len()
-		if n.elem, err = c.compile(rt.Elem(), path+"[]"); err != nil {
-			return err
+		if n.elem, refused = c.compile(rt.Elem()); refused != nil {
+			return refused.at("[]")
 		}
 		if n.elem.plain || n.size == 0 {
 			n.setPlain()
@@ -133,16 +173,36 @@ func (c *compiler) compileKind(n *node, path string) (err error) {
 	case reflect.Map:
 		n.enc, n.dec, n.min = encMap, decMap, 1
 		n.hashable = !holdsInterface(rt.Key())
-		if n.key, err = c.compile(rt.Key(), path+"[key]"); err != nil {
-			return err
+		if n.key, refused = c.compile(rt.Key()); refused != nil {
+			return refused.at("[key]")
 		}
-		n.elem, err = c.compile(rt.Elem(), path+"[]")
+		if n.elem, refused = c.compile(rt.Elem()); refused != nil {
+			return refused.at("[]")
+		}
 	case reflect.Struct:
-		err = c.compileStruct(n, path)
+		return c.fields(n)
 	default:
-		err = &TypeError{path, cannotCross(rt)}
+		return &refusal{reason: cannotCross(rt)}
 	}
-	return err
+	return nil
+}
+
+func (c *compiler) slice(n *node) (refused *refusal) {
+	n.min = 1
+	if n.elem, refused = c.compile(n.rt.Elem()); refused != nil {
+		return refused.at("[]")
+	}
+	// An element that is still being compiled has this slice in it, so it is plain only if it is empty.
+	switch {
+	case n.elem.plain:
+		n.enc, n.dec = encPlainSlice, decPlainSlice
+		n.stateless = true
+	case n.elem.rt.Kind() == reflect.Bool && n.elem.pair == noPair:
+		n.enc, n.dec = encBools, decBools
+	default:
+		n.enc, n.dec = encSlice, decSlice
+	}
+	return nil
 }
 
 func cannotCross(rt reflect.Type) string {
@@ -157,21 +217,27 @@ func (n *node) setPlain() {
 	n.enc, n.dec, n.min, n.plain = encPlain, decPlain, saturate(n.size), true
 }
 
-func (c *compiler) compileStruct(n *node, path string) error {
+// fields compiles a struct. A hidden field is looked for before any field is compiled, since many types have one and
+// cross by their pair.
+func (c *compiler) fields(n *node) *refusal {
+	rt := n.rt
+	if !knownInside(rt) {
+		for i := range rt.NumField() {
+			if refused := checkField(rt.Field(i)); refused != nil {
+				return refused
+			}
+		}
+	}
 	var covered uintptr // bytes that belong to plain fields
 	allPlain := true
-	for i := range n.rt.NumField() {
-		f := n.rt.Field(i)
+	for i := range rt.NumField() {
+		f := rt.Field(i)
 		if f.Name == "_" {
 			continue
 		}
-		at := path + "." + f.Name
-		if err := checkField(f, at); err != nil {
-			return err
-		}
-		child, err := c.compile(f.Type, at)
-		if err != nil {
-			return err
+		child, refused := c.compile(f.Type)
+		if refused != nil {
+			return refused.at("." + f.Name)
 		}
 		n.fields = append(n.fields, field{f.Name, f.Anonymous, child})
 		n.addOp(f.Name, f.Offset, child)
@@ -192,23 +258,23 @@ func (c *compiler) compileStruct(n *node, path string) error {
 }
 
 // checkField refuses an unexported field, except an embedded struct or pointer to a struct: its exported fields are
-// promoted, so they are part of the value as everyone sees it.
-func checkField(f reflect.StructField, path string) error {
-	if f.IsExported() {
+// promoted, so they are part of the value as everyone sees it. A blank field is no part of the value.
+func checkField(f reflect.StructField) *refusal {
+	if f.IsExported() || f.Name == "_" {
 		return nil
 	}
-	if !f.Anonymous {
-		return &TypeError{path, "an unexported field cannot cross a process boundary" +
-			" (the struct would need MarshalBinary and UnmarshalBinary, or the pair for gob or text)"}
+	reason := "an unexported field cannot cross a process boundary"
+	if f.Anonymous {
+		base := f.Type
+		if base.Kind() == reflect.Pointer {
+			base = base.Elem()
+		}
+		if base.Kind() == reflect.Struct {
+			return nil
+		}
+		reason = "an embedded field of an unexported type that is not a struct cannot cross a process boundary"
 	}
-	base := f.Type
-	if base.Kind() == reflect.Pointer {
-		base = base.Elem()
-	}
-	if base.Kind() != reflect.Struct {
-		return &TypeError{path, "an embedded field of an unexported type that is not a struct cannot cross a process boundary"}
-	}
-	return nil
+	return (&refusal{reason: reason}).at("." + f.Name)
 }
 
 // fewestBytes is the least wire size for a memory size.

@@ -1,6 +1,9 @@
 package codec
 
-import "reflect"
+import (
+	"reflect"
+	"unsafe"
+)
 
 // BuiltinTypes gives the types that are known from the start.
 func BuiltinTypes() (types []reflect.Type) {
@@ -19,6 +22,23 @@ func BuiltinLines() (lines []string) {
 
 // BuiltinFingerprint is what Describe says in their place.
 const BuiltinFingerprint = builtinFingerprint
+
+// Way says by what a type crosses: "structure", a pair of methods, a codec, "time", or "" if it does not.
+func Way(t *Types, rt reflect.Type) string {
+	n, err := t.compile(rt, nil)
+	switch {
+	case err != nil:
+		return ""
+	case rt == timeType:
+		return "time"
+	case n.pair == noPair:
+		return "structure"
+	}
+	return n.pair.String()
+}
+
+// IsZero tests the value at p by the zero test of its type.
+func IsZero(rt reflect.Type, p unsafe.Pointer) bool { return zeroTestOf(rt).holds(p) }
 
 // The codes of zones on the wire, for messages that tests compose.
 const (

@@ -293,7 +293,8 @@ func TestAllocationIsBounded(t *testing.T) {
 		"lying map":             {new(map[int8]int8), appendLength(1<<16, 1, 1)},
 		"lying wide map":        {new(map[[8]string][8]string), appendLength(1<<12, make([]byte, 16)...)},
 		"maps of marshalers":    {new([]map[Fills]Fills), appendLength(1000, slicesConcat([]byte{2}, make([]byte, 12))...)},
-		"marshalers":            {new([]Roomy), appendLength(1000, slicesConcat([]byte{0}, make([]byte, 170))...)},
+		"marshalers":            {new([]Roomy), appendLength(1000, slicesConcat([]byte{1}, make([]byte, 170))...)},
+		"zero marshalers":       {new([]Roomy), appendLength(1000, make([]byte, 171)...)},
 		"anys of registered":    {new([]any), appendLength(1<<14, must(types.AppendAny(nil, Padded{}, noLimit))...)},
 		"zones":                 {new([][2]time.Time), appendLength(1000, slicesConcat(definition(0, codec.ZoneFixed, "", "", 1), definition(0, codec.ZoneFixed, "", "", 2))...)},
 		"strings in any":        {new([]any), appendLength(1<<14, must(types.AppendAny(nil, "", noLimit))...)},
@@ -322,13 +323,13 @@ func TestAllocationIsBounded(t *testing.T) {
 }
 
 // Fills is the largest type that a map keeps in place, and takes as little on the wire as any.
-type Fills [128]byte
+type Fills struct{ hidden [128]byte }
 
-func (Fills) MarshalBinary() ([]byte, error)  { return nil, nil }
-func (*Fills) UnmarshalBinary(b []byte) error { return nil }
+func (f Fills) MarshalBinary() ([]byte, error) { return f.hidden[:0], nil }
+func (*Fills) UnmarshalBinary(b []byte) error  { return nil }
 
 // Roomy takes much memory for nothing on the wire.
-type Roomy struct{ _ [512]int64 }
+type Roomy struct{ hidden [512]int64 }
 
 func (Roomy) MarshalBinary() ([]byte, error)  { return nil, nil }
 func (*Roomy) UnmarshalBinary(b []byte) error { return nil }

@@ -31,8 +31,11 @@ func (e *encoder) any(b []byte, v any) ([]byte, error) {
 	return b, nil
 }
 
-// dynamic appends the tag and the value. The frequent basic types need no look-up.
+// dynamic appends the tag and the value. The frequent basic types need no look-up, unless one of them has a codec.
 func (e *encoder) dynamic(b []byte, v any) ([]byte, error) {
+	if v != nil && e.types.basics.Load() {
+		return e.registered(b, v)
+	}
 	switch v := v.(type) {
 	case nil:
 		return append(b, 0), nil
@@ -146,6 +149,9 @@ func (d *decoder) sentinel(n *node, id uint64, s []byte, p unsafe.Pointer) error
 
 // basic decodes the frequent basic types into an empty interface without reflect.
 func (d *decoder) basic(n *node, id uint64, s []byte, p *any) ([]byte, error) {
+	if d.types.basics.Load() {
+		return d.registered(n, id, s, unsafe.Pointer(p))
+	}
 	switch {
 	case id == idString:
 		content, rest, err := d.bytes(s)

@@ -7,7 +7,8 @@ import (
 	"unsafe"
 )
 
-// A pair is the two methods by which a type encodes itself.
+// A pair is what a type crosses by that does not cross by its structure: the two methods by which it encodes itself, or
+// a codec that is registered for it.
 type pair uint8
 
 const (
@@ -15,9 +16,10 @@ const (
 	binaryPair
 	gobPair
 	textPair
+	codecPair
 )
 
-func (k pair) String() string { return [...]string{"none", "binary", "gob", "text"}[k] }
+func (k pair) String() string { return [...]string{"none", "binary", "gob", "text", "codec"}[k] }
 
 type (
 	binaryMethods interface {
@@ -125,7 +127,11 @@ func generated(entry uintptr) bool {
 	return false
 }
 
+// encMarshaler does not ask for a zero value, which many marshalers refuse.
 func encMarshaler(e *encoder, n *node, b []byte, p unsafe.Pointer) ([]byte, error) {
+	if n.zero.holds(p) {
+		return appendZeros(b, n.min), nil
+	}
 	content, err := n.marshal(p)
 	if err != nil {
 		return b, err
@@ -133,44 +139,52 @@ func encMarshaler(e *encoder, n *node, b []byte, p unsafe.Pointer) ([]byte, erro
 	if e.room(b) < len(content) {
 		return b, e.tooLarge()
 	}
-	b = append(appendUvarint(b, uint64(len(content))), content...)
+	b = append(appendUvarint(b, uint64(len(content))+1), content...)
 	return appendZeros(b, n.padding(len(content))), nil
 }
 
 // decMarshaler hands over a copy: a method that keeps its argument would otherwise keep the message.
 func decMarshaler(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, error) {
-	content, rest, err := d.bytes(s)
+	length, rest, err := d.length(s, 1)
 	if err != nil {
 		return s, err
 	}
-	if rest, err = d.skipZeros(rest, n.padding(len(content))); err != nil {
+	if length < 0 {
+		return d.skipZeros(rest, n.min-1)
+	}
+	content, rest := rest[:length:length], rest[length:]
+	if rest, err = d.skipZeros(rest, n.padding(length)); err != nil {
 		return s, err
 	}
-	return rest, n.unmarshal(p, append(make([]byte, 0, len(content)), content...))
+	return rest, n.unmarshal(p, append(make([]byte, 0, length), content...))
 }
 
 // padding is how many zeros follow the output of a marshaler to make up the node's min, of which one byte is the
 // length.
 func (n *node) padding(length int) int { return max(n.min-1-length, 0) }
 
-// marshal calls the method of the value at p. A panic in it is an error like any other.
+// marshal calls the codec, or the method, of the value at p. A panic in it is an error like any other.
 func (n *node) marshal(p unsafe.Pointer) (content []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = n.panicked("marshal", v)
 		}
 	}()
-	v := reflect.NewAt(n.rt, p).Interface()
-	switch n.pair {
-	case binaryPair:
-		content, err = v.(binaryMethods).MarshalBinary()
-	case gobPair:
-		content, err = v.(gobMethods).GobEncode()
-	case textPair:
-		content, err = v.(textMethods).MarshalText()
+	if n.pair == codecPair {
+		content, err = n.codec.Marshal(p)
+	} else {
+		v := reflect.NewAt(n.rt, p).Interface()
+		switch n.pair {
+		case binaryPair:
+			content, err = v.(binaryMethods).MarshalBinary()
+		case gobPair:
+			content, err = v.(gobMethods).GobEncode()
+		case textPair:
+			content, err = v.(textMethods).MarshalText()
+		}
 	}
 	if err != nil {
-		return nil, &ValueError{Reason: fmt.Sprintf("marshal method of %v: %v", n.rt, err), Err: err}
+		return nil, n.failed("marshal", err)
 	}
 	return content, nil
 }
@@ -181,22 +195,38 @@ func (n *node) unmarshal(p unsafe.Pointer, content []byte) (err error) {
 			err = n.panicked("unmarshal", v)
 		}
 	}()
-	v := reflect.NewAt(n.rt, p).Interface()
-	switch n.pair {
-	case binaryPair:
-		err = v.(binaryMethods).UnmarshalBinary(content)
-	case gobPair:
-		err = v.(gobMethods).GobDecode(content)
-	case textPair:
-		err = v.(textMethods).UnmarshalText(content)
+	if n.pair == codecPair {
+		err = n.codec.Unmarshal(content, p)
+	} else {
+		v := reflect.NewAt(n.rt, p).Interface()
+		switch n.pair {
+		case binaryPair:
+			err = v.(binaryMethods).UnmarshalBinary(content)
+		case gobPair:
+			err = v.(gobMethods).GobDecode(content)
+		case textPair:
+			err = v.(textMethods).UnmarshalText(content)
+		}
 	}
 	if err != nil {
-		return &ValueError{Reason: fmt.Sprintf("unmarshal method of %v: %v", n.rt, err), Err: err}
+		return n.failed("unmarshal", err)
 	}
 	return nil
 }
 
-func (n *node) panicked(method string, v any) error {
+func (n *node) failed(direction string, err error) error {
+	return &ValueError{Reason: fmt.Sprintf("%s: %v", n.marshaler(direction), err), Err: err}
+}
+
+func (n *node) panicked(direction string, v any) error {
 	err, _ := v.(error)
-	return &ValueError{Reason: fmt.Sprintf("%s method of %v panicked: %v", method, n.rt, v), Err: err}
+	return &ValueError{Reason: fmt.Sprintf("%s panicked: %v", n.marshaler(direction), v), Err: err}
+}
+
+// marshaler names what marshals or unmarshals values of n's type.
+func (n *node) marshaler(direction string) string {
+	if n.pair == codecPair {
+		return fmt.Sprintf("%s function of the codec for %v", direction, n.rt)
+	}
+	return fmt.Sprintf("%s method of %v", direction, n.rt)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // wireVersion changes whenever the wire form of any type does.
-const wireVersion = 2
+const wireVersion = 3
 
 // shapeOf describes the wire form of a type and of all that it refers to. A named type is described where it first
 // occurs and given a number, by which it is referred to afterwards, so that recursive types end.
@@ -61,7 +61,11 @@ func (w *shapeWriter) node(n *node) {
 
 func (w *shapeWriter) body(n *node) {
 	if n.pair != noPair {
-		w.text(n.pair.String(), "/", strconv.Itoa(n.min))
+		name := n.pair.String()
+		if n.pair == codecPair && n.codec.builtin != "" {
+			name = n.codec.builtin
+		}
+		w.text(name, "/", strconv.Itoa(n.min))
 		return
 	}
 	if n.rt == timeType {

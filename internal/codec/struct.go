@@ -119,7 +119,7 @@ func codeOf(f *node) opcode {
 	case reflect.String:
 		return opString
 	case reflect.Slice:
-		if f.elem.plain {
+		if f.elem != nil && f.elem.plain { // nil: the slice is still being compiled, and this struct is in it
 			return opSlice
 		}
 	}

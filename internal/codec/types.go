@@ -3,7 +3,6 @@ package codec
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"runtime"
 	"slices"
@@ -21,9 +20,13 @@ type Types struct {
 
 	mu        sync.Mutex
 	nodes     map[reflect.Type]*node         // complete nodes only
+	tried     map[reflect.Type]fmt.Stringer  // types without a node that decided how others cross, and who reached them first
+	codecs    map[reflect.Type]*Codec        // registered,
+	coded     []reflect.Type                 // for these types, in order
 	types     []reflect.Type                 // included or registered,
 	sentinels []error                        // and these
 	included  struct{ types, sentinels int } // how many of them
+	basics    atomic.Bool                    // a basic type has a codec, see dynamic
 	reg       atomic.Pointer[registry]       // made of them when it is needed, and read without the lock; nil: something is new
 }
 
@@ -47,7 +50,7 @@ type entry struct {
 }
 
 func (en *entry) node(t *Types) (*node, error) {
-	en.once.Do(func() { en.n, en.err = t.compile(en.rt) })
+	en.once.Do(func() { en.n, en.err = t.compile(en.rt, nil) })
 	return en.n, en.err
 }
 
@@ -70,7 +73,7 @@ func (t *Types) Register(rt reflect.Type) error {
 	if rt.Kind() == reflect.Interface {
 		return &TypeError{rt.String(), "an interface type cannot be registered, only the concrete types that it holds"}
 	}
-	if _, err := t.compile(rt); err != nil {
+	if _, err := t.compile(rt, typeRegistration{rt}); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -120,6 +123,7 @@ func (t *Types) Sentinel(id int) (error, bool) {
 func (t *Types) Describe() []string {
 	t.mu.Lock()
 	registered, sentinels := slices.Clone(t.types[t.included.types:]), slices.Clone(t.sentinels[t.included.sentinels:])
+	coded := slices.Clone(t.coded)
 	t.mu.Unlock()
 	lines := []string{shapeHeader() + runtime.Version() + " " + builtinFingerprint}
 	for _, rt := range registered {
@@ -129,6 +133,9 @@ func (t *Types) Describe() []string {
 			continue
 		}
 		lines = append(lines, "type "+rt.String()+": "+p.Shape())
+	}
+	for _, rt := range coded {
+		lines = append(lines, "codec "+rt.PkgPath()+" "+rt.String())
 	}
 	for _, err := range sentinels {
 		lines = append(lines, "error "+reflect.TypeOf(err).String()+": "+strconv.Quote(message(err)))
@@ -147,14 +154,17 @@ func message(err error) (s string) {
 }
 
 // Plan gives the plan of a type. The error is a *TypeError if values of the type cannot cross.
-func (t *Types) Plan(rt reflect.Type) (*Plan, error) {
+func (t *Types) Plan(rt reflect.Type) (*Plan, error) { return t.PlanFor(nil, rt) }
+
+// PlanFor is Plan for a registration, which an error of RegisterCodec can then name.
+func (t *Types) PlanFor(by fmt.Stringer, rt reflect.Type) (*Plan, error) {
 	if p, ok := t.plans.Load(rt); ok {
 		return p.(*Plan), nil
 	}
 	if rt == nil {
 		return nil, &TypeError{"nil", "a nil interface has no type"}
 	}
-	n, err := t.compile(rt)
+	n, err := t.compile(rt, by)
 	if err != nil {
 		return nil, err
 	}
@@ -162,19 +172,33 @@ func (t *Types) Plan(rt reflect.Type) (*Plan, error) {
 	return p.(*Plan), nil
 }
 
-// compile gives the complete node of a type.
-func (t *Types) compile(rt reflect.Type) (*node, error) {
+// compile gives the complete node of a type. by is the registration that asks for it.
+func (t *Types) compile(rt reflect.Type, by fmt.Stringer) (*node, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := compiler{known: t.nodes, fresh: make(map[reflect.Type]*node)}
-	n, err := c.compile(rt, rt.String())
-	if err != nil {
-		return nil, err
+	if n := t.nodes[rt]; n != nil {
+		return n, nil
+	}
+	c := compiler{known: t.nodes, codecs: t.codecs, fresh: make(map[reflect.Type]*node)}
+	n, refused := c.compile(rt)
+	if refused != nil {
+		return nil, refused.of(rt)
 	}
 	if t.nodes == nil {
 		t.nodes = make(map[reflect.Type]*node)
 	}
-	maps.Copy(t.nodes, c.fresh)
+	for _, fresh := range c.order {
+		fresh.by = by
+		t.nodes[fresh.rt] = fresh
+	}
+	for _, tried := range c.tried {
+		if t.tried == nil {
+			t.tried = make(map[reflect.Type]fmt.Stringer)
+		}
+		if _, ok := t.tried[tried]; !ok {
+			t.tried[tried] = by
+		}
+	}
 	return n, nil
 }
 

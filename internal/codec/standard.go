@@ -1,0 +1,106 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"unsafe"
+)
+
+// The types of the standard library whose own marshalers lose something, or that have none although other types are
+// made of them. They are found by name: importing net/url and regexp would cost every process that starts some 50 µs.
+// docs/types.md goes through the standard library.
+
+// A hiddenField is an unexported field of a struct.
+type hiddenField struct {
+	name string
+	kind reflect.Kind
+}
+
+// userinfoFields are the fields of url.Userinfo. Any values of them make a valid one.
+var userinfoFields = [...]hiddenField{{"username", reflect.String}, {"password", reflect.String}, {"passwordSet", reflect.Bool}}
+
+// knownInside reports whether a struct crosses by its structure although its fields are unexported. One whose fields are
+// not those that this package knows is refused, as any other.
+func knownInside(rt reflect.Type) bool {
+	if rt.Name() != "Userinfo" || rt.PkgPath() != "net/url" || rt.NumField() != len(userinfoFields) {
+		return false
+	}
+	for i, known := range userinfoFields {
+		if f := rt.Field(i); f.Name != known.name || f.Type.Kind() != known.kind || f.Type.PkgPath() != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// builtinCodec gives the codec that a type has from the start, or nil.
+func builtinCodec(rt reflect.Type) *Codec {
+	if rt.Kind() == reflect.Struct && rt.Name() == "Regexp" && rt.PkgPath() == "regexp" &&
+		reflect.PointerTo(rt).Implements(reflect.TypeFor[regexpMethods]()) {
+		return regexpCodec(rt)
+	}
+	return nil
+}
+
+// A regular expression crosses as its text, with a letter that says how it is compiled. Its own MarshalText drops that,
+// so that it may match something else after it has crossed.
+const (
+	regexpPerl    = 'p' // regexp.Compile
+	regexpLongest = 'l' // regexp.Compile and Longest
+)
+
+type regexpMethods interface {
+	UnmarshalText([]byte) error
+	Longest()
+	String() string
+}
+
+func regexpCodec(rt reflect.Type) *Codec {
+	compile := func(text []byte, mode byte) (reflect.Value, error) {
+		v := reflect.New(rt)
+		re := v.Interface().(regexpMethods)
+		if err := re.UnmarshalText(text); err != nil {
+			return v, err
+		}
+		switch mode {
+		case regexpPerl:
+		case regexpLongest:
+			re.Longest()
+		default:
+			return v, fmt.Errorf("unknown mode %q", mode)
+		}
+		return v, nil
+	}
+	marshal := func(p unsafe.Pointer) ([]byte, error) {
+		v := reflect.NewAt(rt, p)
+		text := []byte(v.Interface().(regexpMethods).String())
+		if longest := v.Elem().FieldByName("longest"); longest.Kind() == reflect.Bool && !longest.Bool() {
+			return append(text, regexpPerl), nil // CompilePOSIX and Longest set it, and nothing clears it
+		}
+		for _, mode := range []byte{regexpPerl, regexpLongest} {
+			if twin, err := compile(text, mode); err == nil && reflect.DeepEqual(twin.Interface(), v.Interface()) {
+				return append(text, mode), nil
+			}
+		}
+		return nil, errPOSIX
+	}
+	return &Codec{
+		Marshal: marshal,
+		Unmarshal: func(b []byte, p unsafe.Pointer) error {
+			if len(b) == 0 {
+				return errors.New("no mode")
+			}
+			v, err := compile(b[:len(b)-1], b[len(b)-1])
+			if err == nil {
+				reflect.NewAt(rt, p).Elem().Set(v.Elem())
+			}
+			return err
+		},
+		builtin: "regexp",
+	}
+}
+
+var errPOSIX = errors.New("a regexp.CompilePOSIX cannot be told from its text: add parallel.RegisterCodec(" +
+	"func(re *regexp.Regexp) ([]byte, error) { return []byte(re.String()), nil }, " +
+	"func(b []byte) (*regexp.Regexp, error) { return regexp.CompilePOSIX(string(b)) }), or send the text")
