@@ -43,7 +43,7 @@ var (
 	ownErrors = []error{ErrNotRegistered, ErrNotInitialized, ErrPoolClosed, ErrMemoryLimit, ErrGoexit}
 )
 
-const ownFingerprint = "d14b4ceaf7290d3a"
+const ownFingerprint = "3d3d296e8833ffb6"
 
 func init() { types.Include(ownTypes, ownErrors) }
 

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"example.com/parallel"
 )
 
 func init() {
+	registerText(time.LoadLocation)
+	parallel.Register(landing)
 	parallel.Register(sum[int])
 	parallel.Register(sum[float64])
 	parallel.RegisterEach(checkParity)
@@ -131,4 +134,44 @@ func ExampleRegisterError() {
 	// Output:
 	// parallel: item 0: key "x": not found
 	// true
+}
+
+// registerText lets the values of a type that is not one's own cross by their text.
+func registerText[T fmt.Stringer](parse func(string) (T, error)) {
+	parallel.RegisterCodec(
+		func(v T) ([]byte, error) { return []byte(v.String()), nil },
+		func(b []byte) (T, error) { return parse(string(b)) },
+	)
+}
+
+type flight struct {
+	Lands time.Time
+	Zone  *time.Location // has unexported fields; nil for UTC
+}
+
+func landing(ctx context.Context, f flight) (string, error) {
+	if f.Zone == nil {
+		return f.Lands.Format(time.Kitchen), nil
+	}
+	return f.Lands.In(f.Zone).Format(time.Kitchen), nil
+}
+
+// A codec is for types of other packages that cannot cross by themselves. With a
+// helper, as registerText here, it is a line for each type. It stands before the
+// functions that use the type:
+//
+//	func init() {
+//		registerText(time.LoadLocation)
+//		parallel.Register(landing)
+//	}
+func ExampleRegisterCodec() {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lands := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+	times, err := parallel.Map(context.Background(), []flight{{lands, berlin}, {lands, nil}}, landing, parallel.Processes(1))
+	fmt.Println(times, err)
+	// Output: [1:00PM 12:00PM] <nil>
 }

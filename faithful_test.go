@@ -2,6 +2,9 @@ package parallel
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -10,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -72,7 +76,58 @@ type inner2 struct{ K string }
 
 func echo[T any](_ context.Context, v T) (T, error) { return v, nil }
 
+// nullString, nullTime and season have text forms that lose something, as those of packages in use do.
+type (
+	nullString struct{ sql.NullString }
+	nullTime   struct{ sql.NullTime }
+	season     int
+)
+
+func (s nullString) MarshalText() ([]byte, error) { return []byte(s.String), nil }
+func (s *nullString) UnmarshalText(b []byte) error {
+	s.String, s.Valid = string(b), len(b) > 0
+	return nil
+}
+func (t nullTime) MarshalText() ([]byte, error) { return t.Time.UTC().MarshalText() }
+func (t *nullTime) UnmarshalText(text []byte) error {
+	t.Valid = true
+	return t.Time.UnmarshalText(text)
+}
+func (s season) MarshalText() ([]byte, error)     { return nil, errors.New("a season without a name") }
+func (s *season) UnmarshalText(text []byte) error { return errors.New("a season without a name") }
+
+// strict has hidden state, and a marshaler that refuses its zero value.
+type strict struct{ text string }
+
+func (s strict) MarshalBinary() ([]byte, error) {
+	if s.text == "" {
+		return nil, errors.New("empty")
+	}
+	return []byte(s.text), nil
+}
+
+func (s *strict) UnmarshalBinary(b []byte) error { s.text = string(b); return nil }
+
+// foreign cannot cross but by its codec.
+type foreign struct {
+	text string
+	_    func()
+}
+
+func marshalForeign(f foreign) ([]byte, error) {
+	switch f.text {
+	case "error":
+		return nil, errors.New("no such thing")
+	case "panic":
+		panic("no such thing")
+	}
+	return []byte(f.text), nil
+}
+
+func unmarshalForeign(b []byte) (foreign, error) { return foreign{text: string(b)}, nil }
+
 func init() {
+	RegisterCodec(marshalForeign, unmarshalForeign)
 	RegisterType(square{}, &square{})
 	registerEcho[int]()
 	registerEcho[[]byte]()
@@ -90,6 +145,12 @@ func init() {
 	registerEcho[*big.Int]()
 	registerEcho[netip.Addr]()
 	registerEcho[url.URL]()
+	registerEcho[nullString]()
+	registerEcho[nullTime]()
+	registerEcho[season]()
+	registerEcho[strict]()
+	registerEcho[*regexp.Regexp]()
+	registerEcho[[]*foreign]()
 	registerEcho[struct{}]()
 	registerEcho[[0]int]()
 	registerEcho[map[float64]bool]()
@@ -123,7 +184,8 @@ func same[T any](t *testing.T, pool *ProcessPool, values ...T) {
 		cmp.Comparer(func(a, b *big.Int) bool { return a == b || a != nil && b != nil && a.Cmp(b) == 0 }),
 		cmp.Comparer(func(a, b error) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-		cmp.Comparer(func(a, b url.URL) bool { return a.String() == b.String() }),
+		cmp.Exporter(func(t reflect.Type) bool { return t == reflect.TypeFor[url.Userinfo]() }),
+		cmp.Comparer(func(a, b *regexp.Regexp) bool { return reflect.DeepEqual(a, b) }),
 	}
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Errorf("%v: from goroutines (-) and from processes (+):\n%s", reflect.TypeFor[T](), diff)
@@ -147,7 +209,16 @@ func TestResultsAreTheSameInBothPlaces(t *testing.T) {
 	same(t, pool, big.NewInt(-12345), nil)
 	same(t, pool, netip.MustParseAddr("fe80::1%eth0"), netip.Addr{})
 	u, _ := url.Parse("https://user:pw@example.com/a%20b?q=1#f")
-	same(t, pool, *u, url.URL{})
+	same(t, pool, *u, url.URL{}, url.URL{Path: "//x"}, url.URL{User: url.UserPassword("", "")}, url.URL{Path: "a:b", OmitHost: true})
+	same(t, pool, nullString{}, nullString{sql.NullString{Valid: true}}, nullString{sql.NullString{String: "x"}})
+	same(t, pool, nullTime{}, nullTime{sql.NullTime{Time: time.Unix(1, 0).In(time.FixedZone("X", 90))}})
+	same(t, pool, 0, season(7))
+	same(t, pool, strict{}, strict{"x"})
+	longest := regexp.MustCompile("a(|b)")
+	longest.Longest()
+	same(t, pool, nil, regexp.MustCompile("^a+?$"), longest)
+	same[any](t, pool, map[string]string{"a": "b"}, []map[string]any{{"a": json.Number("1.0")}}, [][]float64{{1}, nil}, []error{fs.ErrExist, nil})
+	same(t, pool, nil, []*foreign{nil, {}, {text: "x"}})
 	same(t, pool, struct{}{})
 	same(t, pool, [0]int{})
 }
@@ -246,6 +317,46 @@ func TestUnregisteredDynamicTypeIsTheItemsError(t *testing.T) {
 	_, err := Map(t.Context(), []any{1, Embedded{}}, fn, On(pool))
 	if err == nil || !strings.Contains(err.Error(), "item 1: ") || !strings.Contains(err.Error(), "parallel.RegisterType(parallel.Embedded{})") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestCodecThatFailsIsTheItemsError sends values whose codec fails, and those around them.
+func TestCodecThatFailsIsTheItemsError(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 1})
+	fn := echoes[reflect.TypeFor[[]*foreign]()].(func(context.Context, []*foreign) ([]*foreign, error))
+	items := [][]*foreign{{{text: "a"}}, {{}, {text: "error"}}, {{text: "panic"}}, {{text: "b"}}}
+	out, err := Map(t.Context(), items, fn, On(pool), KeepGoing())
+	for _, want := range []string{
+		"item 1: cannot encode the item: []*parallel.foreign[]: marshal function of the codec for parallel.foreign: no such thing",
+		"item 2: cannot encode the item: []*parallel.foreign[]: marshal function of the codec for parallel.foreign panicked: no such thing",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	if out[0][0].text != "a" || out[3][0].text != "b" || out[1] != nil || out[2] != nil {
+		t.Errorf("results %v", out)
+	}
+}
+
+func TestRegisterCodecRefuses(t *testing.T) {
+	type late struct{ N int }
+	bytesOf := func(n withConn) ([]byte, error) { return nil, nil }
+	for want, register := range map[string]func(){
+		"RegisterCodec(parallel.foreign): it has a codec already": func() { RegisterCodec(marshalForeign, unmarshalForeign) },
+		"RegisterCodec(parallel.withConn): a function is nil":     func() { RegisterCodec(bytesOf, nil) },
+		"RegisterCodec(error): an interface type": func() {
+			RegisterCodec(func(error) ([]byte, error) { return nil, nil }, func([]byte) (error, error) { return nil, nil })
+		},
+		"RegisterCodec(parallel.late): it is called after Init": func() {
+			RegisterCodec(func(late) ([]byte, error) { return nil, nil }, func([]byte) (late, error) { return late{}, nil })
+		},
+		"RegisterCodec(parallel.inner2): Register(example.com/parallel.": func() {
+			RegisterCodec(func(inner2) ([]byte, error) { return nil, nil }, func([]byte) (inner2, error) { return inner2{}, nil })
+		},
+	} {
+		panicsWith(t, want, register)
 	}
 }
 

@@ -2,12 +2,13 @@ package codec
 
 import (
 	"reflect"
+	"slices"
 	"unsafe"
 )
 
 // BuiltinTypes gives the types that are known from the start.
 func BuiltinTypes() (types []reflect.Type) {
-	for _, typeOf := range builtinTypes {
+	for _, typeOf := range slices.Concat(builtinTypes, rareTypes) {
 		types = append(types, typeOf())
 	}
 	return types

@@ -55,12 +55,11 @@ func (e *encoder) dynamic(b []byte, v any) ([]byte, error) {
 
 // registered appends a value of a registered type, or a sentinel.
 func (e *encoder) registered(b []byte, v any) ([]byte, error) {
-	reg := e.types.snapshot()
-	if id, ok := reg.sentinelID(v); ok {
+	if id, ok := e.types.snapshot().sentinelID(v); ok {
 		return appendUvarint(b, 2+2*uint64(id)), nil
 	}
 	rt := reflect.TypeOf(v)
-	entry := reg.byType[rt]
+	entry := e.types.entryOf(rt)
 	if entry == nil {
 		return b, &ValueError{Reason: e.types.unregistered(rt)}
 	}
@@ -187,11 +186,10 @@ func (d *decoder) basic(n *node, id uint64, s []byte, p *any) ([]byte, error) {
 
 // registered decodes a value of any registered type.
 func (d *decoder) registered(n *node, id uint64, s []byte, p unsafe.Pointer) ([]byte, error) {
-	reg := d.types.snapshot()
-	if id >= uint64(len(reg.types)) {
+	entry := d.types.entryAt(id)
+	if entry == nil {
 		return s, d.malformed(s, "an unknown type in an interface")
 	}
-	entry := reg.types[id]
 	if n.methods && !entry.rt.Implements(n.rt) {
 		return s, d.malformed(s, fmt.Sprintf("a %v in a %v, which it does not implement", entry.rt, n.rt))
 	}

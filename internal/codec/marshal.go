@@ -225,6 +225,9 @@ func (n *node) panicked(direction string, v any) error {
 
 // marshaler names what marshals or unmarshals values of n's type.
 func (n *node) marshaler(direction string) string {
+	if n.pair == codecPair && n.codec.builtin != "" {
+		return "a " + n.rt.String()
+	}
 	if n.pair == codecPair {
 		return fmt.Sprintf("%s function of the codec for %v", direction, n.rt)
 	}

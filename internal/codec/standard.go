@@ -101,6 +101,5 @@ func regexpCodec(rt reflect.Type) *Codec {
 	}
 }
 
-var errPOSIX = errors.New("a regexp.CompilePOSIX cannot be told from its text: add parallel.RegisterCodec(" +
-	"func(re *regexp.Regexp) ([]byte, error) { return []byte(re.String()), nil }, " +
-	"func(b []byte) (*regexp.Regexp, error) { return regexp.CompilePOSIX(string(b)) }), or send the text")
+var errPOSIX = errors.New("one that regexp.CompilePOSIX made cannot be made by regexp.Compile: send its text and compile it " +
+	"inside the function that runs, or give it a type of its own, with a codec (parallel.RegisterCodec)")

@@ -28,6 +28,9 @@ type Types struct {
 	included  struct{ types, sentinels int } // how many of them
 	basics    atomic.Bool                    // a basic type has a codec, see dynamic
 	reg       atomic.Pointer[registry]       // made of them when it is needed, and read without the lock; nil: something is new
+
+	rareOnce sync.Once
+	rare     *registry // see rareOnes
 }
 
 // A registry is one state of the registrations. It is immutable.
@@ -78,6 +81,9 @@ func (t *Types) Register(rt reflect.Type) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.types) == rareBase/2 {
+		return &TypeError{rt.String(), "more types are registered than can be told apart"}
+	}
 	if !slices.Contains(t.types, rt) {
 		t.types = append(t.types, rt)
 		t.reg.Store(nil)
