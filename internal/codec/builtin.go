@@ -120,9 +120,9 @@ func rare() *registry {
 	return r
 }
 
-// entryOf gives the entry of a type that is registered or known from the start, or nil.
-func (t *Types) entryOf(rt reflect.Type) *entry {
-	if en := t.snapshot().byType[rt]; en != nil {
+// entryOf gives the entry of a type that is in the present registry r, or known from the start, or nil.
+func (t *Types) entryOf(rt reflect.Type, r *registry) *entry {
+	if en := r.byType[rt]; en != nil {
 		return en
 	}
 	return t.rareOnes().byType[rt]

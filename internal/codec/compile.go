@@ -55,6 +55,8 @@ type node struct {
 type field struct {
 	name     string
 	embedded bool
+	rt       reflect.Type
+	off      uintptr
 	node     *node
 }
 
@@ -98,12 +100,20 @@ func (c *compiler) compile(rt reflect.Type) (*node, *refusal) {
 		n.setPair(codecPair, own)
 		return n, nil
 	}
-	refused := c.structure(n)
-	if refused == nil {
-		return n, nil
+	// A hidden field is looked for before anything else is compiled, since many types that have a pair have one.
+	hidden := n.listFields()
+	var refused *refusal
+	if hidden < 0 {
+		if refused = c.structure(n); refused == nil {
+			return n, nil
+		}
 	}
 	own := pairOf(rt)
-	if own == noPair {
+	switch {
+	case own != noPair:
+	case hidden >= 0:
+		return nil, refuseField(rt.Field(hidden)).within(rt)
+	default:
 		return nil, refused.within(rt)
 	}
 	c.forget(since)
@@ -180,7 +190,7 @@ func (c *compiler) structure(n *node) (refused *refusal) {
 			return refused.at("[]")
 		}
 	case reflect.Struct:
-		return c.fields(n)
+		return c.compileFields(n)
 	default:
 		return &refusal{reason: cannotCross(rt)}
 	}
@@ -217,33 +227,61 @@ func (n *node) setPlain() {
 	n.enc, n.dec, n.min, n.plain = encPlain, decPlain, saturate(n.size), true
 }
 
-// fields compiles a struct. A hidden field is looked for before any field is compiled, since many types have one and
-// cross by their pair.
-func (c *compiler) fields(n *node) *refusal {
-	rt := n.rt
-	if !knownInside(rt) {
-		for i := range rt.NumField() {
-			if refused := checkField(rt.Field(i)); refused != nil {
-				return refused
-			}
-		}
+// listFields sets the fields of a struct, up to the first that cannot cross since it is unexported, and gives the number
+// of that, or -1. A blank field is no part of the value.
+func (n *node) listFields() (hidden int) {
+	if n.rt.Kind() != reflect.Struct {
+		return -1
 	}
-	var covered uintptr // bytes that belong to plain fields
-	allPlain := true
-	for i := range rt.NumField() {
-		f := rt.Field(i)
+	known := knownInside(n.rt)
+	count := n.rt.NumField()
+	for i := range count {
+		f := n.rt.Field(i)
 		if f.Name == "_" {
 			continue
 		}
-		child, refused := c.compile(f.Type)
-		if refused != nil {
-			return refused.at("." + f.Name)
+		if !f.IsExported() && !known && !embedsStruct(f) {
+			return i
 		}
-		n.fields = append(n.fields, field{f.Name, f.Anonymous, child})
-		n.addOp(f.Name, f.Offset, child)
-		n.min = plus(n.min, child.min)
-		allPlain = allPlain && child.plain
-		covered += child.size
+		if n.fields == nil {
+			n.fields = make([]field, 0, count)
+		}
+		n.fields = append(n.fields, field{name: f.Name, embedded: f.Anonymous, rt: f.Type, off: f.Offset})
+	}
+	return -1
+}
+
+// embedsStruct reports whether a field is an embedded struct or pointer to one: its exported fields are promoted, so they
+// are part of the value as everyone sees it.
+func embedsStruct(f reflect.StructField) bool {
+	base := f.Type
+	if base.Kind() == reflect.Pointer {
+		base = base.Elem()
+	}
+	return f.Anonymous && base.Kind() == reflect.Struct
+}
+
+func refuseField(f reflect.StructField) *refusal {
+	r := &refusal{reason: "an unexported field cannot cross a process boundary"}
+	if f.Anonymous {
+		r.reason = "an embedded field of an unexported type that is not a struct cannot cross a process boundary"
+	}
+	return r.at("." + f.Name)
+}
+
+// compileFields compiles a struct whose fields are listed.
+func (c *compiler) compileFields(n *node) (refused *refusal) {
+	var covered uintptr // bytes that belong to plain fields
+	allPlain := true
+	for i := range n.fields {
+		f := &n.fields[i]
+		if f.node, refused = c.compile(f.rt); refused != nil {
+			return refused.at("." + f.name)
+		}
+		n.addOp(f.name, f.off, f.node)
+		n.min = plus(n.min, f.node.min)
+		allPlain = allPlain && f.node.plain
+		covered += f.node.size
 	}
 	if n.size == 0 || allPlain && covered == n.size {
 		n.setPlain()
@@ -255,26 +293,6 @@ func (c *compiler) fields(n *node) *refusal {
 		n.min = need
 	}
 	return nil
-}
-
-// checkField refuses an unexported field, except an embedded struct or pointer to a struct: its exported fields are
-// promoted, so they are part of the value as everyone sees it. A blank field is no part of the value.
-func checkField(f reflect.StructField) *refusal {
-	if f.IsExported() || f.Name == "_" {
-		return nil
-	}
-	reason := "an unexported field cannot cross a process boundary"
-	if f.Anonymous {
-		base := f.Type
-		if base.Kind() == reflect.Pointer {
-			base = base.Elem()
-		}
-		if base.Kind() == reflect.Struct {
-			return nil
-		}
-		reason = "an embedded field of an unexported type that is not a struct cannot cross a process boundary"
-	}
-	return (&refusal{reason: reason}).at("." + f.Name)
 }
 
 // fewestBytes is the least wire size for a memory size.

@@ -55,11 +55,12 @@ func (e *encoder) dynamic(b []byte, v any) ([]byte, error) {
 
 // registered appends a value of a registered type, or a sentinel.
 func (e *encoder) registered(b []byte, v any) ([]byte, error) {
-	if id, ok := e.types.snapshot().sentinelID(v); ok {
+	reg := e.types.snapshot()
+	if id, ok := reg.sentinelID(v); ok {
 		return appendUvarint(b, 2+2*uint64(id)), nil
 	}
 	rt := reflect.TypeOf(v)
-	entry := e.types.entryOf(rt)
+	entry := e.types.entryOf(rt, reg)
 	if entry == nil {
 		return b, &ValueError{Reason: e.types.unregistered(rt)}
 	}

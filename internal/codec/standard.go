@@ -57,48 +57,44 @@ type regexpMethods interface {
 }
 
 func regexpCodec(rt reflect.Type) *Codec {
-	compile := func(text []byte, mode byte) (reflect.Value, error) {
-		v := reflect.New(rt)
-		re := v.Interface().(regexpMethods)
-		if err := re.UnmarshalText(text); err != nil {
-			return v, err
-		}
-		switch mode {
-		case regexpPerl:
-		case regexpLongest:
-			re.Longest()
-		default:
-			return v, fmt.Errorf("unknown mode %q", mode)
-		}
-		return v, nil
-	}
+	// CompilePOSIX and Longest set this field, and nothing clears it.
+	longest, found := rt.FieldByName("longest")
+	found = found && longest.Type.Kind() == reflect.Bool
 	marshal := func(p unsafe.Pointer) ([]byte, error) {
-		v := reflect.NewAt(rt, p)
-		text := []byte(v.Interface().(regexpMethods).String())
-		if longest := v.Elem().FieldByName("longest"); longest.Kind() == reflect.Bool && !longest.Bool() {
-			return append(text, regexpPerl), nil // CompilePOSIX and Longest set it, and nothing clears it
+		re := reflect.NewAt(rt, p).Interface().(regexpMethods)
+		text := []byte(re.String())
+		if found && !*(*bool)(unsafe.Add(p, longest.Offset)) {
+			return append(text, regexpPerl), nil
 		}
 		for _, mode := range []byte{regexpPerl, regexpLongest} {
-			if twin, err := compile(text, mode); err == nil && reflect.DeepEqual(twin.Interface(), v.Interface()) {
+			twin := reflect.New(rt).Interface().(regexpMethods)
+			if compileRegexp(twin, text, mode) == nil && reflect.DeepEqual(twin, re) {
 				return append(text, mode), nil
 			}
 		}
 		return nil, errPOSIX
 	}
-	return &Codec{
-		Marshal: marshal,
-		Unmarshal: func(b []byte, p unsafe.Pointer) error {
-			if len(b) == 0 {
-				return errors.New("no mode")
-			}
-			v, err := compile(b[:len(b)-1], b[len(b)-1])
-			if err == nil {
-				reflect.NewAt(rt, p).Elem().Set(v.Elem())
-			}
-			return err
-		},
-		builtin: "regexp",
+	unmarshal := func(b []byte, p unsafe.Pointer) error {
+		if len(b) == 0 {
+			return errors.New("no mode")
+		}
+		return compileRegexp(reflect.NewAt(rt, p).Interface().(regexpMethods), b[:len(b)-1], b[len(b)-1])
 	}
+	return &Codec{marshal, unmarshal, "regexp"}
+}
+
+func compileRegexp(re regexpMethods, text []byte, mode byte) error {
+	if err := re.UnmarshalText(text); err != nil {
+		return err
+	}
+	switch mode {
+	case regexpPerl:
+	case regexpLongest:
+		re.Longest()
+	default:
+		return fmt.Errorf("unknown mode %q", mode)
+	}
+	return nil
 }
 
 var errPOSIX = errors.New("one that regexp.CompilePOSIX made cannot be made by regexp.Compile: send its text and compile it " +

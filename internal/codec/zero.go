@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding/binary"
 	"reflect"
 	"unsafe"
 )
@@ -10,12 +11,15 @@ import (
 // the address of an empty string. Unlike reflect's IsZero, it tells -0 from 0.
 type zeroTest []zeroSpan
 
-// A zeroSpan is a run of size bytes, or an array of count elements that are size bytes apart and have a test of their
-// own.
+// A zeroSpan is a run of size bytes, or an array of elements of size bytes that have a test of their own.
 type zeroSpan struct {
 	off, size uintptr
-	elem      zeroTest
-	count     int
+	elems     *zeroElems
+}
+
+type zeroElems struct {
+	test  zeroTest
+	count int
 }
 
 const wordSize = unsafe.Sizeof(uintptr(0))
@@ -33,10 +37,10 @@ func (t zeroTest) add(rt reflect.Type, off uintptr) zeroTest {
 		elem, size := zeroTestOf(rt.Elem()), rt.Elem().Size()
 		switch {
 		case rt.Len() == 0 || len(elem) == 0:
-		case len(elem) == 1 && elem[0].elem == nil && elem[0].size == size:
+		case len(elem) == 1 && elem[0].elems == nil && elem[0].size == size:
 			t = t.addBytes(off, rt.Size())
 		default:
-			t = append(t, zeroSpan{off, size, elem, rt.Len()})
+			t = append(t, zeroSpan{off, size, &zeroElems{elem, rt.Len()}})
 		}
 	case reflect.Struct:
 		for i := range rt.NumField() {
@@ -52,7 +56,7 @@ func (t zeroTest) add(rt reflect.Type, off uintptr) zeroTest {
 
 // addBytes joins bytes that lie side by side.
 func (t zeroTest) addBytes(off, size uintptr) zeroTest {
-	if last := len(t) - 1; last >= 0 && t[last].elem == nil && t[last].off+t[last].size == off {
+	if last := len(t) - 1; last >= 0 && t[last].elems == nil && t[last].off+t[last].size == off {
 		t[last].size += size
 		return t
 	}
@@ -64,14 +68,14 @@ func (t zeroTest) holds(p unsafe.Pointer) bool {
 	for i := range t {
 		s := &t[i]
 		q := unsafe.Add(p, s.off)
-		if s.elem == nil {
+		if s.elems == nil {
 			if !zeroBytes(unsafe.Slice((*byte)(q), s.size)) {
 				return false
 			}
 			continue
 		}
-		for j := range s.count {
-			if !s.elem.holds(unsafe.Add(q, uintptr(j)*s.size)) {
+		for j := range s.elems.count {
+			if !s.elems.test.holds(unsafe.Add(q, uintptr(j)*s.size)) {
 				return false
 			}
 		}
@@ -80,6 +84,12 @@ func (t zeroTest) holds(p unsafe.Pointer) bool {
 }
 
 func zeroBytes(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.NativeEndian.Uint64(b) != 0 {
+			return false
+		}
+		b = b[8:]
+	}
 	for _, c := range b {
 		if c != 0 {
 			return false
