@@ -81,17 +81,31 @@
 //
 //   - basic types, strings, arrays, slices, maps, pointers, and structs with
 //     exported fields, also embedded ones;
-//   - interfaces that hold types named by [RegisterType];
+//   - interfaces that hold basic types, common containers of these, or types
+//     named by [RegisterType];
 //   - types with MarshalBinary and UnmarshalBinary, GobEncode and GobDecode, or
-//     MarshalText and UnmarshalText, which are used in this order.
+//     MarshalText and UnmarshalText;
+//   - types that have a codec by [RegisterCodec].
+//
+// A codec comes first, and the structure second: a type crosses by its fields or
+// elements if all fields are exported and each can cross in any way, even if it
+// has methods for text or JSON, which may lose something. Only a type with an
+// unexported field, or with a part that cannot cross, is sent by its methods,
+// the first complete pair in the order above. Methods that are promoted from an
+// embedded field do not count. A zero value arrives as a zero value without a
+// method or codec being called.
+//
+// In the standard library, url.URL and regexp.Regexp arrive as they were, except
+// that a regular expression of CompilePOSIX whose meaning depends on it is its
+// item's error.
 //
 // Nil and empty stay apart, NaN keeps its bits, and a time keeps its location but
 // not its monotonic reading. The location must be UTC, Local, a fixed zone, or a
 // zone of the time zone database; a time in any other is its item's error, and so
 // is a time that would have another offset in the other process. Two pointers to
 // one value arrive as pointers to two equal ones. Register panics with the path
-// to what cannot be sent: a func, a chan, or an unexported field. A value that
-// contains itself is its item's error.
+// to what cannot be sent (a func, a chan, or an unexported field) and says what to
+// do about it. A value that contains itself is its item's error.
 //
 // # Lifetime
 //

@@ -80,9 +80,10 @@ func RegisterEach[T any](fn func(context.Context, T) error) {
 // RegisterType names the concrete types that are sent in values of interface type,
 // and the error types that errors.As finds after they have crossed the process
 // boundary. It registers the dynamic types of values: RegisterType(Circle{}) and
-// RegisterType(&Circle{}) are different. Basic types, slices of them and the
-// common errors of the standard library need no registration. Call it before
-// [Init], as [Register]. It panics if a type cannot be sent.
+// RegisterType(&Circle{}) are different. Basic types, slices of them, containers
+// such as map[string]string, []map[string]any and [][]float64, times, json.Number
+// and the common errors of the standard library need no registration. Call it
+// before [Init], as [Register]. It panics if a type cannot be sent.
 func RegisterType(values ...any) {
 	freezeTable()
 	for _, v := range values {

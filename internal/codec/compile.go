@@ -36,8 +36,6 @@ type node struct {
 	key  *node // of a map
 	len  int   // of an array
 
-	by fmt.Stringer // the registration that first reached the type, for RegisterCodec; nil: none
-
 	fields []field // of a struct that crosses by its structure, for its shape
 	ops    []op    // what to do for such a struct
 	filler int     // zeros that follow the fields of a struct, see memoryPerByte
@@ -45,10 +43,12 @@ type node struct {
 	stateless bool // see mostBytes
 
 	pair     pair     // of a type that does not cross by its structure
-	codec    *Codec   // of codecPair
-	zero     zeroTest // of a type with a pair
 	hashable bool     // a map's key cannot hold a value that panics when it is hashed
 	methods  bool     // an interface type has methods
+	codec    *Codec   // of codecPair
+	zero     zeroTest // of a type with a pair
+
+	by fmt.Stringer // the registration that first reached the type, for RegisterCodec; nil: none
 }
 
 // A field is one field of a struct that is encoded field by field.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"reflect"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ var basicTypes = []reflect.Type{
 	reflect.TypeFor[bool](), reflect.TypeFor[int](), reflect.TypeFor[int8](), reflect.TypeFor[int16](), reflect.TypeFor[int32](),
 	reflect.TypeFor[int64](), reflect.TypeFor[uint](), reflect.TypeFor[uint8](), reflect.TypeFor[uint16](), reflect.TypeFor[uint32](),
 	reflect.TypeFor[uint64](), reflect.TypeFor[uintptr](), reflect.TypeFor[string](), reflect.TypeFor[Color](), reflect.TypeFor[Number](),
+	reflect.TypeFor[Enum](), reflect.TypeFor[ID](),
 }
 
 // Not for keys of maps: NaN and pointers are unequal to what they were.
@@ -36,7 +38,8 @@ var otherTypes = []reflect.Type{
 	reflect.TypeFor[Padded](), reflect.TypeFor[Exported](), reflect.TypeFor[ByPtr](), reflect.TypeFor[Node](), reflect.TypeFor[Tree](),
 	reflect.TypeFor[Lists](), reflect.TypeFor[Loop](), reflect.TypeFor[Bin](), reflect.TypeFor[PtrBin](), reflect.TypeFor[Value](),
 	reflect.TypeFor[Text](), reflect.TypeFor[Scene](), reflect.TypeFor[Empty](), reflect.TypeFor[Blank](), reflect.TypeFor[OnlyBlank](),
-	reflect.TypeFor[Generic[[]string]](), reflect.TypeFor[Inlined](),
+	reflect.TypeFor[Generic[[]string]](), reflect.TypeFor[Inlined](), reflect.TypeFor[NullString](), reflect.TypeFor[NullTime](),
+	reflect.TypeFor[url.URL](), reflect.TypeFor[Anys](), reflect.TypeFor[OwnGeneric[int]](), reflect.TypeFor[Saved1](),
 }
 
 // typ composes a type. A key type can be compared and equals itself.
@@ -77,6 +80,11 @@ func (g *generator) fill(v reflect.Value, depth int) {
 		return
 	case reflect.TypeFor[any](), reflect.TypeFor[error](), reflect.TypeFor[Shape]():
 		g.fillInterface(v, depth)
+		return
+	case reflect.TypeFor[OwnGeneric[int]]():
+		v.Set(reflect.ValueOf(OwnGeneric[int]{x: g.Int()}))
+		return
+	case reflect.TypeFor[Saved2Pair](): // its pair keeps nothing
 		return
 	case reflect.TypeFor[Bin](), reflect.TypeFor[PtrBin](), reflect.TypeFor[Text]():
 		v.Set(reflect.ValueOf(Bin{g.Int()}).Convert(v.Type()))

@@ -48,15 +48,18 @@ func (e *encoder) zone(b []byte, t time.Time) ([]byte, error) {
 	if i := e.zones.find(&z, t); i >= 0 {
 		return append(b, firstKnown+byte(i)), nil
 	}
-	name := z.loc.String()
-	if e.room(b) < len(name)+len(z.abbreviation) {
+	name, abbreviation := z.loc.String(), ""
+	if z.kind&zoneNamed != 0 {
+		abbreviation = z.abbreviation
+	}
+	if e.room(b) < len(name)+len(abbreviation) {
 		return b, e.tooLarge()
 	}
 	e.zones.add(&z)
 	b = binary.AppendVarint(append(b, z.kind), int64(z.offset))
 	b = append(appendUvarint(b, uint64(len(name))), name...)
 	if z.kind&zoneNamed != 0 {
-		b = append(appendUvarint(b, uint64(len(z.abbreviation))), z.abbreviation...)
+		b = append(appendUvarint(b, uint64(len(abbreviation))), abbreviation...)
 	}
 	return b, nil
 }
