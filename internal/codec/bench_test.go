@@ -5,6 +5,9 @@ import (
 	"encoding/gob"
 	"fmt"
 	"maps"
+	"math/big"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"testing"
@@ -50,6 +53,9 @@ func BenchmarkCodec(b *testing.B) {
 	b.Run("type=any", func(b *testing.B) {
 		benchmark[any](b, map[string]any{"a": 1, "b": "two", "c": []any{1.5, nil, true}})
 	})
+	b.Run("type=url", func(b *testing.B) { benchmark(b, *must(url.Parse("http://u:p@example.com/a?b#c"))) })
+	b.Run("type=address", func(b *testing.B) { benchmark(b, netip.MustParseAddr("fe80::1")) })
+	b.Run("type=bigint", func(b *testing.B) { benchmark(b, big.NewInt(1<<60)) })
 	for name, loc := range map[string]*time.Location{"utc": time.UTC, "local": time.Local, "fixed": zones()["fixed"], "named": zones()["Europe/Berlin"]} {
 		b.Run("type=time/zone="+name, func(b *testing.B) { benchmark(b, time.Now().In(loc)) })
 		b.Run("type=stamped/zone="+name, func(b *testing.B) { benchmark(b, Stamped{small(), time.Now().In(loc)}) })
