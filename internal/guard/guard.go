@@ -15,7 +15,9 @@
 //		guard.Catch(f, func(v any) { err = recovered(v) })
 //	}, func() { go theRest() })
 //
-// The package knows nothing of what it calls. It has no state and no locks.
+// Methods calls the methods that errors have, and makes their ends into results.
+//
+// The package knows nothing of what else it calls. It has no state and no locks.
 package guard
 
 // Catch calls f. If f panics or calls runtime.Goexit, Catch calls caught with the panic's
