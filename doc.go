@@ -42,6 +42,12 @@
 //     to this package. [RegisterError] and [RegisterType] give an error an
 //     identity that crosses the process boundary, for errors.Is and errors.As.
 //
+// An error has the same text on goroutines and in processes. If a method of its
+// type fails to encode or decode it, a *RemoteError with that text takes its
+// place, and errors.Is and errors.As still find what it wraps. An error is cut if
+// it has more than 256 KiB of text or wraps more than about 1 MiB, and what is
+// nested deeper than 64 levels becomes text.
+//
 // # Cancellation and timeouts
 //
 // When the context of the call ends, no further item is started, the context

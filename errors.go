@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/supervisor"
 )
@@ -64,7 +65,8 @@ func (e *ItemError) Unwrap() error { return e.Err }
 // process continue.
 type PanicError struct {
 	// Value is what was passed to panic. A value that cannot be sent from the
-	// worker process arrives as a *RemoteError.
+	// worker process arrives as a *RemoteError. A runtime.Error, such as an index
+	// out of range, arrives as one that wraps a *RemoteError.
 	Value any
 	// Stack is the stack of the panicking goroutine, as debug.Stack prints it.
 	Stack []byte
@@ -75,7 +77,7 @@ func (e *PanicError) Error() string {
 	if err, ok := e.Value.(error); ok {
 		return errPrefix + "panic: " + unprefixed(err)
 	}
-	return fmt.Sprintf("%spanic: %v", errPrefix, e.Value)
+	return errPrefix + "panic: " + strings.TrimPrefix(fmt.Sprint(e.Value), errPrefix)
 }
 
 // Unwrap returns the panic's value if it is an error, else nil.
@@ -128,7 +130,9 @@ func (e *CrashError) Unwrap() error { return e.Err }
 
 // RemoteError stands for an error from a worker process that has no identity in
 // this process: it is no sentinel named by [RegisterError], and its type is not
-// named by [RegisterType].
+// named by [RegisterType], or a method of the type failed to encode or decode it.
+// What the error wrapped is found by errors.Is and errors.As, as far as that has
+// an identity.
 type RemoteError struct {
 	// Type is the error's type in the worker, such as *os.PathError.
 	Type string
@@ -136,20 +140,31 @@ type RemoteError struct {
 	Message string
 }
 
-// Error returns the message, behind this package's prefix.
-func (e *RemoteError) Error() string {
-	if strings.HasPrefix(e.Message, errPrefix) {
-		return e.Message
-	}
-	return errPrefix + e.Message
+// Error returns the message, so that the error reads as it did in the worker.
+func (e *RemoteError) Error() string { return e.Message }
+
+// remoteTree is a RemoteError with what the error wrapped.
+type remoteTree struct {
+	*RemoteError
+	wrapped []error
 }
 
-// unprefixed is err's text for use behind another of our prefixes.
+// Unwrap returns the RemoteError and what the error wrapped.
+func (e *remoteTree) Unwrap() []error { return append([]error{e.RemoteError}, e.wrapped...) }
+
+// remoteRuntimeError stands for a runtime.Error, such as an index out of range.
+type remoteRuntimeError struct{ remoteTree }
+
+// RuntimeError makes it a runtime.Error too.
+func (*remoteRuntimeError) RuntimeError() {}
+
+// unprefixed is err's text for use behind another of our prefixes. A panic of its Error
+// method becomes a text, as it does if the error comes from a worker process.
 func unprefixed(err error) string {
 	if err == nil {
 		return "<nil>"
 	}
-	return strings.TrimPrefix(err.Error(), errPrefix)
+	return strings.TrimPrefix(guard.Text(err), errPrefix)
 }
 
 // explained is an error with what we have to say about it: of our prefixes, one
@@ -195,7 +210,7 @@ func (e *endedError) Unwrap() []error {
 type withCause struct{ err, cause error }
 
 func (e *withCause) Error() string {
-	return fmt.Sprintf("%v (%s)", e.err, unprefixed(e.cause))
+	return fmt.Sprintf("%s (%s)", guard.Text(e.err), unprefixed(e.cause))
 }
 
 func (e *withCause) Unwrap() []error { return []error{e.err, e.cause} }
@@ -210,8 +225,8 @@ func addCause(err, cause error) error {
 
 // isError is errors.Is, which calls methods of the user's, whatever they do.
 func isError(err, target error) (is bool) {
-	defer func() { _ = recover() }()
-	return errors.Is(err, target)
+	guard.Apart(func() { is = errors.Is(err, target) })
+	return is
 }
 
 // timeoutError is the error of an item that exceeded its ItemTimeout.
@@ -307,9 +322,9 @@ func (errorMaker) Decode(err error) error {
 	return fmt.Errorf("parallel: cannot decode the result: %w", err)
 }
 
-func (errorMaker) Append(dst []byte, err error) []byte { return appendError(dst, err) }
+func (errorMaker) Append(dst *[]byte, err error) { appendError(dst, err) }
 
-func (errorMaker) Parse(src []byte) (error, error) { return decodeError(src) }
+func (errorMaker) Parse(src []byte, into *error) (malformed error) { return decodeError(src, into) }
 
 func decodeItemError(err error) error {
 	return fmt.Errorf("parallel: cannot decode the item in the worker process: %w", err)

@@ -89,18 +89,11 @@ func TestPanicIsAnError(t *testing.T) {
 	})
 }
 
-// rudeError panics when it is asked what it is.
-type rudeError struct{}
-
-func (rudeError) Error() string { return "rude" }
-
-func (rudeError) Is(error) bool { panic("Is panics") }
-
 func TestErrorWhoseIsPanics(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := Map(ctx, testkit.Count(1), func(context.Context, int) (int, error) {
 		cancel()
-		return 0, rudeError{}
+		return 0, rudeError{"Is panics"}
 	})
 	var rude rudeError
 	if !errors.As(err, &rude) {

@@ -49,11 +49,13 @@ type Errors interface {
 	Decode(err error) error
 	// Goexit stands for a call of runtime.Goexit in code of the user's.
 	Goexit() error
-	// Append appends the encoding of err. It runs code of the user's.
-	Append(dst []byte, err error) []byte
-	// Parse reads what Append wrote in a worker, which is not trusted. It runs code of the
-	// user's.
-	Parse(src []byte) (error, error)
+	// Append appends the encoding of err to *dst. It runs code of the user's. If that calls
+	// runtime.Goexit, the goroutine ends when the encoding has been appended.
+	Append(dst *[]byte, err error)
+	// Parse reads what Append wrote in a worker, which is not trusted, into *into, which is
+	// not nil afterwards. It runs code of the user's. If that calls runtime.Goexit, the
+	// goroutine ends when *into has been set.
+	Parse(src []byte, into *error) (malformed error)
 }
 
 // Crash is how a worker died.

@@ -133,12 +133,10 @@ func (m *monitor) prepareStop() {
 // encode encodes an error in a goroutine of its own, since methods of the user's error may
 // end that.
 func (m *monitor) encode(err error) (data []byte) {
-	errs := m.call.pool.config.Errors
-	data = errs.Append(nil, errs.Goexit()) // unless Append returns
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		data = errs.Append(nil, err)
+		m.call.pool.config.Errors.Append(&data, err)
 	}()
 	<-done
 	return data

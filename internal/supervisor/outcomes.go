@@ -280,22 +280,18 @@ func (s *session) settleResult(data []byte, i int) {
 
 // settleFailure settles item i, which has failed with the encoded error. What cannot be
 // decoded is the item's error, and a breach of the protocol.
-func (s *session) settleFailure(data []byte, i int) error {
-	errs := s.call.pool.config.Errors
-	failure := errs.Decode(errs.Goexit()) // unless the decoder returns
-	defer func() { s.call.failed(i, failure) }()
+func (s *session) settleFailure(data []byte, i int) (breach error) {
+	var failure error
+	defer func() { // even if code of the user's calls Goexit
+		if breach != nil {
+			failure = s.call.pool.config.Errors.Decode(breach)
+		}
+		s.call.failed(i, failure)
+	}()
 	if len(data) > wire.Slack {
-		err := errors.New("an error of absurd length")
-		failure = errs.Decode(err)
-		return err
+		return errors.New("an error of absurd length")
 	}
-	decoded, err := errs.Parse(data)
-	if err != nil {
-		failure = errs.Decode(err)
-		return err
-	}
-	failure = decoded
-	return nil
+	return s.call.pool.config.Errors.Parse(data, &failure)
 }
 
 // handleDropped gives back items that the worker will not start: because it was asked to

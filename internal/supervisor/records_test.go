@@ -180,6 +180,13 @@ func record(kind wire.RecordKind, seq uint64, data []byte) []byte {
 	return b
 }
 
+// failed is the record of a failure of the first item.
+func failed(err error) []byte {
+	var data []byte
+	ErrorsOfUsers.Append(&data, err)
+	return record(wire.RecordFailure, 1, data)
+}
+
 // FuzzRecords gives the parent anything in place of what a worker has to say, on the pipe
 // and in the segment of a dead one. Every item that was in flight is still settled exactly
 // once.
@@ -192,8 +199,7 @@ func FuzzRecords(f *testing.F) {
 	all = wire.AppendBusy(all, 3, time.Second)
 	all = wire.AppendDropped(all, wire.RecordDropped, 4, 4)
 	ring := append(append([]byte(nil), result...), result...)
-	failure := record(wire.RecordFailure, 1, ErrorsOfUsers.Append(nil, context.DeadlineExceeded))
-	panicked := record(wire.RecordFailure, 1, ErrorsOfUsers.Append(nil, ErrorsOfUsers.Recovered("of a panic")))
+	failure, panicked := failed(context.DeadlineExceeded), failed(ErrorsOfUsers.Recovered("of a panic"))
 	add := func(src []byte, inSegment bool, running, first, end uint64, size int, done int64) {
 		for _, pieces := range []bool{false, true} {
 			f.Add(src, !inSegment, inSegment, pieces, running, first, end, size, done)

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"example.com/parallel/internal/guard"
@@ -126,25 +125,16 @@ func (w *worker) giveBack(c *call) {
 }
 
 // fail queues the failure of an item. Encoding the error runs methods of it. Until that is
-// over the item counts as running, since the worker may still die of it. The error of a
-// method that calls runtime.Goexit takes the place of err.
+// over the item counts as running, since the worker may still die of it.
 func (w *worker) fail(seq uint64, index int, c *call, err error) {
-	errs := w.config.Errors
 	frame, lengthAt := beginRecord(wire.RecordFailure, seq)
-	encoded := frame
-	defer func() { // even if a method called Goexit
-		w.results.queueFailure(encoded, lengthAt)
+	defer func() { // even if a method calls Goexit
+		w.results.queueFailure(frame, lengthAt)
 		if !c.keepGoing {
 			w.lowerBound(c, index)
 		}
 	}()
-	guard.Catch(func() { encoded = errs.Append(frame, err) }, func(v any) {
-		failure := errs.Recovered(nil)
-		if v != nil { // not Recovered(v): to encode v would run methods of it
-			failure = fmt.Errorf("%T (a method of it panicked with a %T)", err, v)
-		}
-		encoded = errs.Append(frame, failure)
-	})
+	w.config.Errors.Append(&frame, err)
 }
 
 // lowerBound lets no item of c start after the one with that index, which has failed. The

@@ -16,6 +16,7 @@ import (
 	"unsafe"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/wire"
 )
@@ -61,19 +62,24 @@ func (plainErrors) Recovered(v any) error {
 	return &panicError{v}
 }
 
-func (plainErrors) Append(dst []byte, err error) []byte { return append(dst, err.Error()...) }
+func (plainErrors) Append(dst *[]byte, err error) {
+	text := ""
+	defer func() { *dst = append(*dst, text...) }()
+	guard.Catch(func() { text = err.Error() }, func(v any) { text = plainErrors{}.Recovered(v).Error() })
+}
 
-func (plainErrors) Parse(src []byte) (error, error) {
-	if end := endings[string(src)]; end != nil {
-		end()
+func (plainErrors) Parse(src []byte, into *error) (malformed error) {
+	switch text := string(src); {
+	case endings[text] != nil:
+		guard.Catch(endings[text], func(v any) { *into = plainErrors{}.Recovered(v) })
+	case text == "known":
+		*into = errKnown
+	case text == "\xff":
+		*into, malformed = wire.ErrMalformed, wire.ErrMalformed
+	default:
+		*into = errors.New(text)
 	}
-	switch string(src) {
-	case "known":
-		return errKnown, nil
-	case "\xff":
-		return nil, wire.ErrMalformed
-	}
-	return errors.New(string(src)), nil
+	return malformed
 }
 
 // The functions that test workers know.

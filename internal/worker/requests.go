@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"example.com/parallel/internal/cost"
-	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/wire"
 )
 
@@ -71,17 +70,16 @@ func (w *worker) handleStop(payload []byte) error {
 }
 
 // decodeCause decodes why a call is stopped; an empty cause is context.Canceled. It does so
-// in a goroutine of its own, since code of the user's may end that. If that code panics or
-// calls runtime.Goexit, the error of that is the cause. malformed says that src is no error.
+// in a goroutine of its own, since code of the user's may end that. malformed says that src
+// is no error.
 func (w *worker) decodeCause(src []byte) (cause, malformed error) {
 	if len(src) == 0 {
 		return context.Canceled, nil
 	}
-	errs := w.config.Errors
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		guard.Catch(func() { cause, malformed = errs.Parse(src) }, func(v any) { cause = errs.Recovered(v) })
+		malformed = w.config.Errors.Parse(src, &cause)
 	}()
 	<-done
 	return cause, malformed

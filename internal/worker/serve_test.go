@@ -163,12 +163,12 @@ func TestServeGoesOn(t *testing.T) {
 				{"panic", "panic: oh"},
 				{"goexit", "goexit"},
 				{"panic during goexit", "panic: oh"},
-				{"fail, then panic", "*worker.methodError (a method of it panicked with a string)"},
+				{"fail, then panic", "panic: oh"},
 				{"fail, then goexit", "goexit"},
-				{"fail, then panic during goexit", "*worker.methodError (a method of it panicked with a string)"},
-				{"panic, then panic", "*worker.panicError (a method of it panicked with a string)"},
+				{"fail, then panic during goexit", "panic: oh"},
+				{"panic, then panic", "panic: oh"},
 				{"panic, then goexit", "goexit"},
-				{"panic during goexit, then panic", "*worker.panicError (a method of it panicked with a string)"},
+				{"panic during goexit, then panic", "panic: oh"},
 				{"panic during goexit, then goexit", "goexit"},
 			} {
 				p.send(textsFrame(seq+1, int(seq), "a", test.item, "b"))

@@ -49,11 +49,12 @@ type Function struct {
 }
 
 // Errors makes the errors of items and carries them. Append and Parse run code of the
-// user's, so no lock is held when they are called.
+// user's, so no lock is held when they are called. If that code calls runtime.Goexit, the
+// goroutine ends when they have done what they are to do.
 type Errors interface {
-	Recovered(v any) error               // of what recover returned, called while the stack is there; nil: runtime.Goexit
-	Append(dst []byte, err error) []byte // appends the encoding of an error; cannot fail
-	Parse(src []byte) (error, error)     // reads what Append has written elsewhere
+	Recovered(v any) error                           // of what recover returned, called while the stack is there; nil: runtime.Goexit
+	Append(dst *[]byte, err error)                   // appends the encoding of an error; cannot fail
+	Parse(src []byte, into *error) (malformed error) // reads what Append has written elsewhere; *into is not nil afterwards
 }
 
 // worker is this process in its role as a worker.
