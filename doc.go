@@ -113,6 +113,10 @@
 // to what cannot be sent (a func, a chan, or an unexported field) and says what to
 // do about it. A value that contains itself is its item's error.
 //
+// Methods of the types decode results and errors in this program. If one of them
+// blocks, the call waits for it, as it waits for fn on a goroutine. The
+// [ProcessPool.Logger] is told when that has taken as long as KillDelay.
+//
 // # Lifetime
 //
 // When Map, ForEach, Close or Wait returns, or a loop over MapSeq ends, no

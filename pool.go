@@ -69,7 +69,8 @@ type ProcessPool struct {
 	// has arrived. A writer that blocks blocks the workers.
 	Stdout, Stderr io.Writer
 
-	// Logger is told of starts, deaths and replacements of workers. If it is
+	// Logger is told of starts, deaths and replacements of workers, and of a
+	// result or an error that takes longer than KillDelay to be decoded. If it is
 	// nil, the pool is silent.
 	Logger *slog.Logger
 

@@ -179,13 +179,17 @@ type watch struct {
 	overMem   int       // looks at which seen, isolated, had outgrown the memory limit
 	grace     int       // looks at which seen was to be killed and not isolated
 	starved   int       // looks in a row at which another worker had nothing to do
+	decoding  int       // the item whose result or error was being decoded at the last look; −1: none
+	decodeAt  time.Time // the look at which decoding was first seen; zero: the Logger has been told
 
 	progress progress      // at the last look
 	lookedAt time.Time     // the last look
 	silent   time.Duration // how long progress has not changed: a sum of short times, since this process may have been stopped
 }
 
-func newWatch() watch { return watch{bound: schedule.NoBound, toldBound: schedule.NoBound} }
+func newWatch() watch {
+	return watch{bound: schedule.NoBound, toldBound: schedule.NoBound, decoding: -1}
+}
 
 // progress is what changes as a worker gets on.
 type progress struct {
@@ -212,6 +216,7 @@ func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
 	s.lookSilentLocked(now, running)
 	s.lookStoppedLocked(now, again)
 	s.lookStarvedLocked(starved, running, again)
+	s.lookDecodingLocked(now, again)
 	if running != 0 {
 		s.lookTimeoutLocked(now, again)
 		s.lookMemoryLocked(again)
@@ -288,6 +293,29 @@ func (s *session) lookStarvedLocked(starved bool, running uint64, again *agenda)
 	again.add(lookStarved)
 	if running != 0 && (s.watch.starved > 1 || s.backlogLocked() > worthRecall) {
 		s.recallLocked()
+	}
+}
+
+// lookDecodingLocked tells the Logger of a result or an error that takes long to be decoded:
+// a method of its type must be blocking, for which there is no remedy.
+func (s *session) lookDecodingLocked(now time.Time, again *agenda) {
+	w, limit := &s.watch, s.call.pool.config.KillDelay
+	switch {
+	case !s.busy || s.decoding < 0:
+		w.decoding = -1
+	case s.decoding != w.decoding:
+		w.decoding, w.decodeAt = s.decoding, now
+		again.add(limit)
+	case w.decodeAt.IsZero():
+	case now.Sub(w.decodeAt) < limit:
+		again.add(limit - now.Sub(w.decodeAt))
+	default:
+		pid, index, logger := s.worker.pid(), s.decoding, s.call.pool.config.Logger
+		took := now.Sub(w.decodeAt)
+		s.tells.Go(func() { // no lock may be held while the Logger runs
+			logger.Warn("parallel: still decoding what an item returned; the call waits", "pid", pid, "item", index, "decoding", took)
+		})
+		w.decodeAt = time.Time{}
 	}
 }
 

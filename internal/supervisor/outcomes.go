@@ -29,6 +29,9 @@ func (s *session) handleRecords(c *wire.Cursor, cut bool) error {
 	err := s.handleAll(c, cut)
 	n := s.taking.finished
 	s.taking.finished = 0
+	if s.call.Config().Progress != nil {
+		s.decoded()
+	}
 	s.call.finished(n)
 	if err != nil && !cut { // before the worker can be given to another call
 		s.worker.kill(fmt.Errorf("it broke the protocol: %w", err))
@@ -42,10 +45,17 @@ func (s *session) handleRecords(c *wire.Cursor, cut bool) error {
 func (s *session) setBusy(busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = busy
+	s.busy, s.decoding = busy, -1
 	if !busy {
 		s.changed.Signal()
 	}
+}
+
+// decoded says that nothing is being decoded: the callback or methods of an error may run.
+func (s *session) decoded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.decoding = -1
 }
 
 func (s *session) handleAll(c *wire.Cursor, cut bool) error {
@@ -203,7 +213,9 @@ func (s *session) peek(seq uint64, n int) (flight, bool) {
 func (s *session) pop(seq uint64, n int) (f flight, behind int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, behind, ok = s.window.pop(seq, n)
+	if f, behind, ok = s.window.pop(seq, n); ok {
+		s.decoding = f.index
+	}
 	s.emptiedLocked()
 	return f, behind, ok
 }
@@ -270,6 +282,7 @@ func (s *session) settleResult(data []byte, i int) {
 	err := errs.Goexit() // unless the decoder returns
 	defer func() {
 		if err != nil {
+			s.decoded()
 			s.call.failed(i, errs.Decode(err))
 		}
 	}()
@@ -286,6 +299,7 @@ func (s *session) settleFailure(data []byte, i int) (breach error) {
 		if breach != nil {
 			failure = s.call.pool.config.Errors.Decode(breach)
 		}
+		s.decoded()
 		s.call.failed(i, failure)
 	}()
 	if len(data) > wire.Slack {

@@ -30,6 +30,7 @@ type session struct {
 	known     bool         // the worker knows of the call: its opening has been written
 	condemned bool         // the item that is running may have to be killed: nothing is sent behind it
 	busy      bool         // what the worker has said is being taken in, maybe by code of the user's
+	decoding  int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
 	started   uint64       // without a segment: the item that the worker said it was starting
 	watch     watch        // the monitor's
 }
