@@ -282,7 +282,7 @@ func TestTheTextIsTheWorkers(t *testing.T) {
 }
 
 // encodeDecode has err cross, within this process.
-func encodeDecode(t *testing.T, err error) (got error, size int) {
+func encodeDecode(t *testing.T, err error) (size int, got error) {
 	t.Helper()
 	var data []byte
 	guard.Apart(func() { appendError(&data, err) })
@@ -290,14 +290,14 @@ func encodeDecode(t *testing.T, err error) (got error, size int) {
 	if got == nil || got == wire.ErrMalformed {
 		t.Fatalf("%T became %v", err, got)
 	}
-	return got, len(data)
+	return len(data), got
 }
 
 // TestErrorWhoseTextEndsTheGoroutine has the text be what can be said of it.
 func TestErrorWhoseTextEndsTheGoroutine(t *testing.T) {
 	for _, how := range []string{"Error goexits", "Error panic during goexits"} {
 		for _, err := range []error{rudeError{how}, &unknownRude{rudeError{how}}, unknownMany{[]error{errKnown, rudeError{how}, codeError{7}}}} {
-			got, _ := encodeDecode(t, err)
+			_, got := encodeDecode(t, err)
 			text := guard.Methods{Apart: true}.Text(got)
 			if _, many := err.(unknownMany); many {
 				if text != "many" || !errors.Is(got, errKnown) || !errors.Is(got, codeError{7}) || !finds[rudeError](got) {
@@ -308,7 +308,7 @@ func TestErrorWhoseTextEndsTheGoroutine(t *testing.T) {
 			}
 		}
 	}
-	got, _ := encodeDecode(t, &PanicError{Value: rudeText{"goexit"}})
+	_, got := encodeDecode(t, &PanicError{Value: rudeText{"goexit"}})
 	if want := "parallel: panic: parallel.rudeText (its String method called runtime.Goexit)"; got.Error() != want {
 		t.Errorf("the text is %q, want %q", got, want)
 	}
@@ -331,7 +331,7 @@ func TestEncodedErrorsAreShort(t *testing.T) {
 		{&opError{"read", io.EOF}, 30},
 		{&ItemError{3, codeError{7}}, 30},
 	} {
-		got, size := encodeDecode(t, test.err)
+		size, got := encodeDecode(t, test.err)
 		if size > test.most {
 			t.Errorf("%T takes %d bytes, want at most %d", test.err, size, test.most)
 		}
@@ -358,7 +358,7 @@ func TestHugeErrorsAreCut(t *testing.T) {
 		"stack": &PanicError{Value: long, Stack: []byte(long)}, "crash": &CrashError{Stderr: []byte(long), Err: errors.New(long)},
 		"half a value": &nilError{long[:errBudget/2]}, "nearly all of a value": &nilError{long[:errBudget-200]},
 	} {
-		got, size := encodeDecode(t, err)
+		size, got := encodeDecode(t, err)
 		if size > errBudget+errBudget/4 {
 			t.Errorf("%s takes %d bytes", name, size)
 		}
@@ -394,7 +394,7 @@ func FuzzDecodeError(f *testing.F) {
 			t.Fatal("there is no error")
 		}
 		if returned && malformed == nil {
-			_, size := encodeDecode(t, err)
+			size, _ := encodeDecode(t, err)
 			if size > wire.Slack {
 				t.Errorf("%d bytes became an error of %d", len(src), size)
 			}
