@@ -69,7 +69,7 @@ func (r *refusal) advice() string {
 	if hasPair(base) {
 		embedded = " (that of an embedded field knows nothing of the others)"
 	}
-	return fmt.Sprintf(", so a %[1]v would go by a marshaler of its own, and has none%[2]s: give it MarshalBinary and "+
+	return fmt.Sprintf(", so %[1]v would go by a marshaler of its own, and has none%[2]s: give it MarshalBinary and "+
 		"UnmarshalBinary, or the pair for gob or text; if it is not your type, add parallel.RegisterCodec("+
 		"func(v %[3]v) ([]byte, error) { … }, func(b []byte) (%[3]v, error) { … }) before what needs it is registered",
 		base, embedded, r.owner)

@@ -275,7 +275,7 @@ type (
 )
 
 func TestAdvice(t *testing.T) {
-	const way, text = ", so a %s would go by a marshaler of its own, and has none", "parallel.RegisterCodec(func(v %s) ([]byte, error) { … }, func(b []byte) (%s, error) { … })"
+	const way, text = ", so %s would go by a marshaler of its own, and has none", "parallel.RegisterCodec(func(v %s) ([]byte, error) { … }, func(b []byte) (%s, error) { … })"
 	for _, c := range []struct {
 		rt          reflect.Type
 		path        string
