@@ -276,7 +276,7 @@ func BenchmarkIdleWorkerMemory(b *testing.B) {
 					resident, private = resident+r, private+p
 				}
 			}
-			b.ReportMetric(0, "ns/op") // of reading /proc, which nobody asked
+			b.ReportMetric(0, "ns/op") // of reading /proc, which is not the question
 			b.ReportMetric(float64(resident)/float64(len(w.pids)), "resident-bytes/worker")
 			b.ReportMetric(float64(private)/float64(len(w.pids)), "private-bytes/worker")
 		})

@@ -39,7 +39,7 @@ func benchmarkRatio[R any](b *testing.B, work string, items []int, fn func(conte
 		ours := inMap[int, R]()
 		checkMapper(b, ours, items, fn)
 		for b.Loop() {
-			var took [3]float64 // whoever comes first may leave garbage to the next
+			var took [3]float64 // the first may leave garbage to the next
 			for i := range took {
 				i = (i + len(xLoop)) % len(took)
 				took[i] = turn([...]mapper[int, R]{inLoop[int, R], ours, inChunks[int, R]}[i], items, fn)

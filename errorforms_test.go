@@ -176,7 +176,7 @@ func allForms() []form {
 		{"between unknown ones", func() error {
 			return fmt.Errorf("a: %w", unknownMany{[]error{fmt.Errorf("b: %w", &opError{"read", errKnown})}})
 		}, ""},
-		{"unknown", func() error { return &unknownError{"nobody knows me"} }, ""},
+		{"unknown", func() error { return &unknownError{"it is unknown"} }, ""},
 		{"encode: fail", func() error { return moody("encode: fail") }, "*moodyError"},
 		{"encode: panic", func() error { return fmt.Errorf("w: %w", moody("encode: panic")) }, "*moodyError"},
 		{"encode: goexit", func() error { return errors.Join(codeError{7}, moody("encode: goexit"), io.EOF) }, "*moodyError"},

@@ -92,7 +92,7 @@ func ExampleRetry() {
 	// Output: [converted] <nil>
 }
 
-// With Unordered a slow item holds nobody up. Here the slow one even waits
+// With Unordered a slow item holds no other up. Here the slow one even waits
 // until the loop has had the fast one.
 func ExampleUnordered() {
 	hadFast := make(chan struct{})
