@@ -64,7 +64,10 @@ func TestShareIsSentOnceToEachWorker(t *testing.T) {
 func init() { parallel.Register(readMemo) }
 
 // memo leaves a byte in a file whenever it is decoded.
-type memo struct{ Log string }
+type memo struct {
+	Log string
+	own struct{} // it crosses by its methods
+}
 
 func (m memo) MarshalBinary() ([]byte, error) { return []byte(m.Log), nil }
 

@@ -37,7 +37,8 @@ const (
 // blow is an item that goes wrong in some way at some place.
 type blow struct {
 	At, How string
-	Log     string // a file in which each thing that goes wrong leaves a byte
+	Log     string   // a file in which each thing that goes wrong leaves a byte
+	own     struct{} // it crosses by its methods
 }
 
 // hit is the result of a blow.
@@ -70,7 +71,7 @@ func (h hit) MarshalBinary() ([]byte, error) {
 
 func (h *hit) UnmarshalBinary(src []byte) error {
 	fields := strings.Split(string(src), "\x00")
-	h.b, h.done = blow{fields[0], fields[1], fields[2]}, true
+	h.b, h.done = blow{At: fields[0], How: fields[1], Log: fields[2]}, true
 	return h.b.strike(atDecodeResult)
 }
 
@@ -199,7 +200,7 @@ func (o crashOutcome) check(t *testing.T, pool *parallel.ProcessPool, at string)
 		keep    bool
 		retries int
 	}{{"plain", false, 0}, {"KeepGoing", true, 0}, {"Retry", false, 2}} {
-		items[3] = blow{at, o.how, filepath.Join(t.TempDir(), "log")}
+		items[3] = blow{At: at, How: o.how, Log: filepath.Join(t.TempDir(), "log")}
 		opts := []parallel.Option{parallel.On(pool), parallel.Retry(test.retries)}
 		if test.keep {
 			opts = append(opts, parallel.KeepGoing())

@@ -60,7 +60,10 @@ func TestSenderDoesNotFillBothPipes(t *testing.T) {
 }
 
 // slow is a result whose decoder calls a function of the test's first.
-type slow struct{ Data []byte }
+type slow struct {
+	Data []byte
+	own  struct{} // it crosses by its methods
+}
 
 var whileDecoding atomic.Pointer[func()]
 
@@ -82,7 +85,7 @@ type slowAndMore struct {
 const fill = 800 // enough of one letter to see another
 
 func slowToDecode(context.Context, int) (slowAndMore, error) {
-	return slowAndMore{slow{[]byte("slow")}, string(bytes.Repeat([]byte{'A'}, fill))}, nil
+	return slowAndMore{slow{Data: []byte("slow")}, string(bytes.Repeat([]byte{'A'}, fill))}, nil
 }
 
 func fullOfBs(context.Context, int) (r [fill + 100]byte, err error) {
