@@ -45,12 +45,12 @@ func TestInputThatEndsLateInABubble(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			late := func(yield func(int) bool) {
 				for _, s := range []int{1, 3, 2} {
-					time.Sleep(time.Second)
+					time.Sleep(time.Second) // allowed: fake time, in a bubble
 					if !yield(s) {
 						return
 					}
 				}
-				time.Sleep(10 * time.Second)
+				time.Sleep(10 * time.Second) // allowed: fake time, in a bubble
 			}
 			sum := 0
 			for s, err := range MapSeq(t.Context(), late, nap, opts...) {

@@ -17,7 +17,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		failed := false
 		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
 			testkit.CheckLeaks(t)
-			restore := limitDescriptors(t, spare)
+			restore := testkit.LimitDescriptors(t, spare)
 			w, err := Local{}.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
 			restore()
 			if failed = err != nil; !failed {
@@ -35,32 +35,6 @@ func TestDescriptorsRunOut(t *testing.T) {
 				t.Errorf("with %d descriptors to spare nothing failed", spare)
 			}
 			return
-		}
-	}
-}
-
-// limitDescriptors lets this process open at most spare files more.
-func limitDescriptors(t *testing.T, spare int) (restore func()) {
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	open := testkit.Descriptors()
-	limited := old
-	limited.Cur = 0
-	for spare >= 0 { // up to the first number that must not be used any more
-		if open[fmt.Sprint(limited.Cur)] == "" {
-			spare--
-		}
-		limited.Cur++
-	}
-	limited.Cur--
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limited); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-			t.Error(err)
 		}
 	}
 }

@@ -207,7 +207,7 @@ func TestConnIsPatientWithAWorkerThatReads(t *testing.T) {
 		const steps = 4
 		d := startDeafTest((steps + 1) * writeStep)
 		for range steps {
-			time.Sleep(deafLimit - time.Millisecond)
+			time.Sleep(deafLimit - time.Millisecond) // allowed: fake time, in a bubble
 			if _, err := io.ReadFull(d.worker, make([]byte, writeStep)); err != nil {
 				t.Fatal(err)
 			}
@@ -225,7 +225,7 @@ func TestConnIsPatientWithAWorkerThatReads(t *testing.T) {
 func TestConnDoesNotWatchWhatIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := startDeafTest(10)
-		time.Sleep(deafLimit / 2)
+		time.Sleep(deafLimit / 2) // allowed: fake time, in a bubble
 		if b, err := io.ReadAll(io.LimitReader(d.worker, 10)); err != nil || !bytes.Equal(b, make([]byte, 10)) {
 			t.Errorf("%v, %v", b, err)
 		}
@@ -252,7 +252,7 @@ func TestConnForgivesItsOwnStop(t *testing.T) {
 		d := startDeafTest(10)
 		time.Sleep(deafLimit/2 + time.Millisecond) // half of the looks have been
 		d.stall.Stop()
-		time.Sleep(stopped)
+		time.Sleep(stopped) // allowed: fake time, in a bubble
 		d.lookStalled()
 		err := <-d.done
 		if want := deafLimit - deafLimit/stallLooks + stopped + time.Millisecond; !errors.Is(err, errDeaf) || d.foundDeaf() != want {

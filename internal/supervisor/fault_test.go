@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -211,7 +210,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
 			testkit.CheckLeaks(t)
 			pool := testPool(t, &parallel.ProcessPool{Size: 2})
-			restore := limitDescriptors(t, spare)
+			restore := testkit.LimitDescriptors(t, spare)
 			out, err := parallel.Map(testkit.Patient(t), testkit.Count(3), testkit.Double, parallel.On(pool))
 			restore()
 			failed = err != nil
@@ -229,39 +228,6 @@ func TestDescriptorsRunOut(t *testing.T) {
 			return
 		}
 	}
-}
-
-// limitDescriptors lets this process open at most spare files more.
-func limitDescriptors(t *testing.T, spare int) (restore func()) {
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	open := make(map[string]bool)
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		if _, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil { // that of ReadDir is closed
-			open[e.Name()] = true
-		}
-	}
-	limited := old
-	limited.Cur = 0
-	for spare >= 0 { // up to the first number that must not be used any more
-		if !open[fmt.Sprint(limited.Cur)] {
-			spare--
-		}
-		limited.Cur++
-	}
-	limited.Cur--
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limited); err != nil {
-		t.Fatal(err)
-	}
-	restore = func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-			t.Error(err)
-		}
-	}
-	return restore
 }
 
 // TestWorkerWithoutAddresses starts a worker that may not have as much address space as a

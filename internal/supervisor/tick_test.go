@@ -73,7 +73,7 @@ func (p *tickTest) rest(w *worker) {
 
 // at waits until d after the start, and what was due then has been done.
 func (p *tickTest) at(d time.Duration) {
-	time.Sleep(d - time.Since(p.begun))
+	time.Sleep(d - time.Since(p.begun)) // allowed: fake time, in a bubble
 	synctest.Wait()
 }
 
@@ -274,7 +274,7 @@ func TestStopTick(t *testing.T) {
 			w, _, _ := p.worker()
 			p.rest(w)
 			p.leave(p.call())
-			time.Sleep(tickTime)
+			time.Sleep(tickTime) // allowed: fake time, in a bubble
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestTickIsAskedForWhileItBegins(t *testing.T) {
 		inBubble(t, func(t *testing.T, p *tickTest) {
 			d := p.call()
 			p.mu.Lock()
-			time.Sleep(tickTime)
+			time.Sleep(tickTime)                   // allowed: fake time, in a bubble
 			p.tick.set, p.tick.soon = false, false // as if the one that comes had been seen
 			p.tickSoonLocked()
 			p.mu.Unlock()
@@ -345,7 +345,7 @@ func TestTickAtAnyMoment(t *testing.T) {
 					w, _, _ := p.worker()
 					p.rest(w)
 				case 3:
-					time.Sleep(time.Duration(r.IntN(3)) * tickTime)
+					time.Sleep(time.Duration(r.IntN(3)) * tickTime) // allowed: fake time, in a bubble
 				}
 			}
 			for _, d := range calls {
