@@ -38,7 +38,7 @@ func Init() {
 func serveParent(in *proc.Inherited) {
 	link := worker.Link{Requests: in.Requests, Results: in.Results, Parent: in.Parent, Die: proc.DieWithGroup}
 	if in.Shared != nil {
-		if m, err := shm.Map(in.Shared); err == nil { // else there were not the addresses for it
+		if m, err := shm.Map(in.Shared.Up, in.Shared.Down); err == nil { // else there were not the addresses for it
 			link.Shared = m
 		}
 	}

@@ -17,7 +17,8 @@ const (
 	fdRequests = 3 + iota
 	fdResults
 	fdParent
-	fdShared // absent if there is no segment
+	fdUp // of the segment; absent if there is none
+	fdDown
 )
 
 // group is a worker and all that it started: a process group that the worker leads.
@@ -56,12 +57,12 @@ func (g *group) close() {
 // starts inherits them in turn.
 func inherit(mark string) (*Inherited, error) {
 	var n int
-	if _, err := fmt.Sscan(mark, &n); err != nil || n < fdShared-fdRequests || n > fdShared-fdRequests+1 {
+	if _, err := fmt.Sscan(mark, &n); err != nil || n != fdUp-fdRequests && n != fdDown+1-fdRequests {
 		return nil, errMark(mark)
 	}
 	for fd := fdRequests; fd < fdRequests+n; fd++ {
 		syscall.CloseOnExec(fd)
-		if fd != fdShared {
+		if fd < fdUp {
 			// A read that blocks would hold the processor of a worker that has but
 			// one until the runtime takes it away, 20 µs to 20 ms later.
 			_ = syscall.SetNonblock(fd, true)
@@ -75,8 +76,8 @@ func inherit(mark string) (*Inherited, error) {
 	if in.Requests, err = pipe.NewReader(os.NewFile(fdRequests, "requests")); err != nil {
 		return nil, fmt.Errorf("parallel: the worker process cannot listen: %w", err)
 	}
-	if fdRequests+n > fdShared {
-		in.Shared = os.NewFile(fdShared, "segment")
+	if fdRequests+n > fdUp {
+		in.Shared = &Shared{os.NewFile(fdUp, "worker's segment"), os.NewFile(fdDown, "parent's segment")}
 	}
 	killGroupAtEOF(fdParent)
 	return in, nil

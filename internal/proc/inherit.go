@@ -17,7 +17,13 @@ type Inherited struct {
 	Requests *pipe.Reader // frames from the parent
 	Results  *os.File     // frames to it
 	Parent   *os.File     // the parent-death pipe: end of file says that the parent has gone
-	Shared   *os.File     // the segment's file; nil: none
+	Shared   *Shared      // the segment; nil: none
+}
+
+// Shared is the files of the segment: see shm.Map.
+type Shared struct {
+	Up   *os.File // this process writes it
+	Down *os.File // the parent writes it; this process can only read it
 }
 
 // Inherit returns what the parent gave to this process; nil if it is no worker. The first

@@ -21,8 +21,8 @@ type Local struct {
 	// SharedInFile makes the segment of a file also on Linux, as on the other Unix systems.
 	SharedInFile bool
 	// Fault, if not nil, is asked before each operation of a start ("pipe", "reader",
-	// "segment", "start", "group") and before each write to the worker ("write"). Its
-	// error becomes the operation's.
+	// "start", "group", and those of shm.Options) and before each write to the worker
+	// ("write"). Its error becomes the operation's.
 	Fault func(op string) error
 }
 
@@ -61,7 +61,8 @@ func (l Local) Launch(_ context.Context, s transport.Spec) (_ *transport.Worker,
 	}
 	inherited := []*os.File{theirRequests, theirResults, theirParentDeath}
 	if shared != nil {
-		inherited = append(inherited, shared.File())
+		up, down := shared.Inherit()
+		inherited = append(inherited, up, down)
 	}
 	cmd, err := command(s, inherited)
 	if err != nil {
@@ -185,19 +186,18 @@ func (f *files) reader() (our *pipe.Reader, their *os.File) {
 	return our, their
 }
 
-// segment makes the shared segment, or returns nil if there is none.
-func (f *files) segment() (s *shm.Segment) {
-	if f.failed("segment") || f.launcher.NoShared {
+// segment makes the shared segment. If it is not to be had, everything goes through the
+// pipes.
+func (f *files) segment() *shm.Segment {
+	if f.err != nil || f.launcher.NoShared {
 		return nil
 	}
-	if f.launcher.SharedInFile {
-		s, f.err = shm.CreateInFile()
-	} else {
-		s, f.err = shm.Create()
+	s, err := shm.Create(shm.Options{InFile: f.launcher.SharedInFile, Fault: f.launcher.Fault})
+	if err != nil {
+		return nil
 	}
-	if s != nil {
-		f.ours = append(f.ours, s)
-	}
+	_, theirs := s.Inherit()
+	f.ours, f.theirs = append(f.ours, s), append(f.theirs, theirs)
 	return s
 }
 

@@ -123,7 +123,7 @@ func environment() {
 
 // segment maps the segment, and says in it that item 5 is running.
 func segment() {
-	m, err := shm.Map(inherited.Shared)
+	m, err := shm.Map(inherited.Shared.Up, inherited.Shared.Down)
 	if err != nil {
 		fail(err.Error())
 	}

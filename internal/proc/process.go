@@ -66,3 +66,13 @@ func (p *process) Resident() (int64, error) {
 	}
 	return resident(p.pid)
 }
+
+// Activity implements transport.Process.
+func (p *process) Activity() transport.Activity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return transport.Activity{}
+	}
+	return activity(p.pid)
+}

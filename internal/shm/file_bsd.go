@@ -4,7 +4,7 @@ package shm
 
 import "os"
 
-func create(bool) (*Segment, error) { return createFile() }
+func create(o Options) (up, down, readOnly *os.File, err error) { return createFiles(o) }
 
 // punchHole does nothing: the space of the file is freed with the worker.
 func punchHole(*os.File, int64, int64) {}

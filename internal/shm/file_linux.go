@@ -1,21 +1,62 @@
 package shm
 
 import (
-	"fmt"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-func create(inFile bool) (*Segment, error) {
-	if inFile {
-		return createFile()
+// create makes the two files of memory that has no name. Neither can be made shorter or
+// longer, by whichever process. The worker's descriptor of what the parent writes can only
+// be read from, for which it is opened again, through /proc.
+func create(o Options) (up, down, readOnly *os.File, err error) {
+	if !o.InFile {
+		up, down, readOnly, err = createMemory(o)
 	}
-	fd, err := unix.MemfdCreate("parallel-segment", unix.MFD_CLOEXEC)
+	if o.InFile || err != nil {
+		return createFiles(o)
+	}
+	return up, down, readOnly, nil
+}
+
+func createMemory(o Options) (up, down, readOnly *os.File, err error) {
+	defer func() {
+		if err != nil {
+			closeFiles(up, down, readOnly)
+		}
+	}()
+	if up, err = memory(o, "parallel-worker", upSize); err != nil {
+		return
+	}
+	if down, err = memory(o, "parallel-parent", downSize); err != nil {
+		return
+	}
+	if err = o.fault("proc"); err == nil {
+		readOnly, err = os.Open("/proc/self/fd/" + strconv.Itoa(int(down.Fd())))
+	}
+	return
+}
+
+// memory makes a file of memory of that size. If it cannot be sealed, it is used unsealed:
+// the parent never maps it.
+func memory(o Options, name string, size int64) (*os.File, error) {
+	if err := o.fault("memfd"); err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
+		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	return sized(os.NewFile(uintptr(fd), "segment")), nil
+	f := os.NewFile(uintptr(fd), name)
+	if err := f.Truncate(size); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if o.fault("seal") == nil {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	return f, nil
 }
 
 // punchHole gives back the memory of n bytes of the file. What is read there afterwards is

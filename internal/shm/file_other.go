@@ -7,10 +7,14 @@ import (
 	"os"
 )
 
-// create makes no segment. On Windows a file that is written through a mapping is not
+// create makes no files. On Windows a file that is written through a mapping is not
 // promised to read the same through ReadFile.
-func create(bool) (*Segment, error) { return nil, nil }
+func create(Options) (up, down, readOnly *os.File, err error) {
+	return nil, nil, nil, errors.ErrUnsupported
+}
 
 func punchHole(*os.File, int64, int64) {}
 
-func mapFile(*os.File) ([]byte, error) { return nil, errors.ErrUnsupported }
+func mapFile(*os.File, int, bool) ([]byte, error) { return nil, errors.ErrUnsupported }
+
+func unmap([]byte) {}

@@ -3,33 +3,54 @@
 package shm
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
 
-// createFile makes a segment of a file that has lost its name.
-func createFile() (*Segment, error) {
-	f, err := os.CreateTemp("", "parallel-segment-*")
+// createFiles makes the two files in the directory for temporary files, where they lose their
+// names at once.
+func createFiles(o Options) (up, down, readOnly *os.File, err error) {
+	defer func() {
+		if err != nil {
+			closeFiles(up, down, readOnly)
+		}
+	}()
+	if up, _, err = createFile(o, upSize, false); err == nil {
+		down, readOnly, err = createFile(o, downSize, true)
+	}
+	return up, down, readOnly, err
+}
+
+// createFile makes a file of that size, and opens it a second time for reading only.
+func createFile(o Options, size int64, twice bool) (f, readOnly *os.File, err error) {
+	if err := o.fault("file"); err != nil {
+		return nil, nil, err
+	}
+	if f, err = os.CreateTemp("", "parallel-segment-*"); err != nil {
+		return nil, nil, err
+	}
+	if twice {
+		readOnly, err = os.Open(f.Name())
+	}
+	err = errors.Join(err, os.Remove(f.Name()))
+	if err == nil {
+		err = f.Truncate(size)
+	}
 	if err != nil {
-		return nil, err
+		closeFiles(f, readOnly)
+		return nil, nil, err
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return sized(f), nil
+	return f, readOnly, nil
 }
 
-// sized returns the segment in f, which it makes as large as one; nil, with f closed, if
-// this process may not have a file of that size.
-func sized(f *os.File) *Segment {
-	if err := f.Truncate(Size); err != nil {
-		f.Close()
-		return nil
+// mapFile maps the first size bytes of f, to be read or also to be written.
+func mapFile(f *os.File, size int, write bool) ([]byte, error) {
+	prot := syscall.PROT_READ
+	if write {
+		prot |= syscall.PROT_WRITE
 	}
-	return New(f)
+	return syscall.Mmap(int(f.Fd()), 0, size, prot, syscall.MAP_SHARED)
 }
 
-func mapFile(f *os.File) ([]byte, error) {
-	return syscall.Mmap(int(f.Fd()), 0, Size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-}
+func unmap(b []byte) { _ = syscall.Munmap(b) }

@@ -1,7 +1,5 @@
 package shm
 
-import "sync/atomic"
-
 // Ring is where the executor puts results of items that follow one another: one behind the
 // other, so that the parent finds them there if the worker dies. They are sent from there,
 // at any time and from any goroutine, and the executor goes on meanwhile. The memory that
@@ -17,8 +15,7 @@ import "sync/atomic"
 // others that mutex. Started needs none.
 type Ring struct {
 	m    *Mapping
-	data []byte         // of the one that is being filled
-	done *atomic.Uint64 // the word that says how far
+	data []byte // of the one that is being filled
 
 	first     uint64        // the item of the first result
 	size      int           // of each result; −1: each behind its length
@@ -30,20 +27,20 @@ type Ring struct {
 }
 
 func (r *Ring) init(m *Mapping) {
-	r.m, r.done = m, m.word(wordDone)
+	r.m = m
 	r.fill(0)
 }
 
 // fill makes one of the rings the one that is being filled.
 func (r *Ring) fill(which int) {
-	r.which, r.data = which, r.m.b[RingsAt:]
+	r.which, r.data = which, r.m.up[RingsAt:]
 	if r.m.shared {
-		r.data = r.m.b[RingsAt+which*stride:][:stride:stride]
+		r.data = r.m.up[RingsAt+which*stride:][:stride:stride]
 	}
 }
 
 // free reports whether the parent has taken what it was to take from a ring.
-func (r *Ring) free(which int) bool { return r.until[which] <= r.m.word(wordTaken).Load() }
+func (r *Ring) free(which int) bool { return r.until[which] <= r.m.taken() }
 
 // other is the ring to be filled next.
 func (r *Ring) other() int { return (r.which + 1) % rings }
@@ -53,26 +50,37 @@ func (r *Ring) other() int { return (r.which + 1) % rings }
 func (r *Ring) Data() []byte { return r.data }
 
 // Used is how many bytes are in the ring.
-func (r *Ring) Used() int { return int(uint32(r.done.Load())) }
+func (r *Ring) Used() int { return int(uint32(r.m.done.value.Load())) }
 
 // Commit makes the n bytes behind the others a finished result, and the next item the
 // running one.
-func (r *Ring) Commit(n int) { publish(r.done, r.done.Load()+(1<<32|uint64(n))) }
+func (r *Ring) Commit(n int) {
+	done := &r.m.done
+	v := done.value.Load() + (1<<32 | uint64(n))
+	publish(&done.value, v)
+	publish(done.shared, v)
+}
 
 // Next is the item whose result comes next.
-func (r *Ring) Next() uint64 { return r.first + r.done.Load()>>32 }
+func (r *Ring) Next() uint64 { return r.first + r.count() }
+
+func (r *Ring) count() uint64 { return r.m.done.value.Load() >> 32 & doneCount }
+
+// Holds reports whether the results of items before end, from the first in the ring on, are
+// not too many for it.
+func (r *Ring) Holds(end uint64) bool { return end-r.first <= RingCount }
 
 // Size is the size of each result, as Begin was told.
 func (r *Ring) Size() int { return r.size }
 
 // Started reports whether the ring says which item is running.
-func (r *Ring) Started() bool { return r.m.word(wordEnd).Load() != 0 }
+func (r *Ring) Started() bool { return r.m.end.get() != 0 }
 
 // Pending is how many bytes are in the ring that Unsent has not returned.
 func (r *Ring) Pending() int { return r.Used() - r.sentBytes }
 
 // Begin empties the ring for the results of items from first on, of size bytes each; −1:
-// they vary. Those before end are about to run, one after the other, first now. All that
+// they vary. Those before end, at most RingCount, are about to run, one after the other, first now. All that
 // is in the ring must have been sent.
 func (r *Ring) Begin(first, end uint64, size int) {
 	r.size, r.end = size, end
@@ -93,34 +101,34 @@ func (r *Ring) Empty(next uint64) {
 	if next < r.end { // at every moment the words say what is running
 		m.SetRunning(next)
 	}
-	m.word(wordEnd).Store(0)
-	r.done.Store(0)
+	m.end.set(0)
+	m.done.setDone(doneTag)
 	if !r.free(r.which) {
 		r.fill(r.other()) // that one is: see Lend
 	}
-	m.word(wordRing).Store(uint64(r.which))
-	m.word(wordFirst).Store(next)
-	m.word(wordSize).Store(uint64(r.size + 1))
+	m.which.set(uint64(r.which))
+	m.first.set(next)
+	m.size.set(uint64(r.size + 1))
 	r.first, r.sent, r.sentBytes = next, 0, 0
 	r.start()
 }
 
 func (r *Ring) start() {
-	r.m.word(wordEnd).Store(r.end)
+	r.m.end.set(r.end)
 	r.m.SetRunning(0)
 }
 
 // Stop says that none of the items is running but failed, if that is not 0.
 func (r *Ring) Stop(failed uint64) {
 	r.m.SetRunning(failed)
-	r.m.word(wordEnd).Store(0)
+	r.m.end.set(0)
 }
 
 // Unsent is what is in the ring that it has not returned before: count results, from item
 // seq on.
 func (r *Ring) Unsent() (seq uint64, count int, data []byte) {
-	done := r.done.Load()
-	count, used := int(done>>32)-r.sent, int(uint32(done))
+	n, bytes, _ := splitDone(r.m.done.get())
+	count, used := int(n)-r.sent, int(bytes)
 	seq, data = r.first+uint64(r.sent), r.data[r.sentBytes:used]
 	r.sent, r.sentBytes = r.sent+count, used
 	return seq, count, data

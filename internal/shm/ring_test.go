@@ -47,7 +47,7 @@ func TestRecordsHaveRoomForAHeader(t *testing.T) {
 	if len(b) != wire.HeaderLen+RecordsSize || cap(b) != len(b) {
 		t.Fatalf("%d bytes, capacity %d", len(b), cap(b))
 	}
-	if &b[wire.HeaderLen] != &m.b[recordsAt] {
+	if &b[wire.HeaderLen] != &m.up[recordsAt] {
 		t.Error("the records do not stand where the parent reads them")
 	}
 }

@@ -2,107 +2,189 @@ package shm
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"os"
 
 	"example.com/parallel/internal/wire"
 )
 
-// Segment is the parent's view of the segment: it reads and writes the file.
+// Segment is the parent's view of the segment: it reads and writes the files.
 //
 // One goroutine at a time may use the methods that take results, CheckResults,
 // ReadResults and Taken, and one those that send, PutItems and RingDoorbell. Trim must
 // not run beside either. The others may be called from any goroutine until Close.
 type Segment struct {
-	f          *os.File
+	up         *os.File   // the worker writes it
+	down       *os.File   // only the parent writes it
+	readOnly   *os.File   // down, as the worker is to have it
 	slotFilled [Slots]int // how far each slot has been filled since Trim
 	ringFilled [rings]int // the same for the rings
 }
 
-// Create makes a segment for a worker that is about to be started: memory without a name
-// or, on systems that have no such thing, a file that has lost its name. It returns nil
-// and no error if there are no segments on this system, or this process may not have a
-// file of that size. The caller closes it.
-func Create() (*Segment, error) { return create(false) }
+// Options say how a segment is made. The zero value is what users get.
+type Options struct {
+	// InFile makes it of files in the directory for temporary files, as on systems that have
+	// no memory without a name, or cannot share it.
+	InFile bool
 
-// CreateInFile is Create with a file on every system.
-func CreateInFile() (*Segment, error) { return create(true) }
-
-// New returns the Segment in f, a file of Size bytes, and takes f over.
-func New(f *os.File) *Segment { return &Segment{f: f} }
-
-// File is the file, which a worker is to inherit.
-func (s *Segment) File() *os.File { return s.f }
-
-// Close gives back the file. A worker's mapping of it stays.
-func (s *Segment) Close() error { return s.f.Close() }
-
-// words are the words of a segment.
-type words [wordsSize]byte
-
-func (w *words) at(word int) uint64 { return binary.NativeEndian.Uint64(w[word:]) }
-
-func (w *words) running() uint64 {
-	return runningItem(w.at(wordRunning), w.at(wordEnd), w.at(wordFirst), w.at(wordDone))
+	// Fault, if not nil, is asked before each operation ("memfd", "seal", "proc", "file").
+	// Its error becomes the operation's. It is for tests.
+	Fault func(op string) error
 }
 
-func (s *Segment) words() (w words, ok bool) {
-	if _, err := s.f.ReadAt(w[:], 0); err != nil {
-		return words{}, false
+func (o Options) fault(op string) error {
+	if o.Fault == nil {
+		return nil
 	}
-	return w, true
+	return o.Fault(op)
+}
+
+// Create makes a segment for a worker that is about to be started: memory without a name or,
+// where that is not to be had, files that have lost their names. The error says why there is
+// none: a worker does without. The caller closes the segment, and the second of what Inherit
+// returns as soon as the worker has been started.
+func Create(o Options) (*Segment, error) {
+	up, down, readOnly, err := create(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Segment{up: up, down: down, readOnly: readOnly}, nil
+}
+
+// Open returns the segment in the files of a worker, which stay its own. It is for tests, in
+// which a worker looks at its segment as the parent does.
+func Open(up, down *os.File) *Segment { return &Segment{up: up, down: down} }
+
+// Inherit is what the worker is to inherit: the file that it writes, and the one that it can
+// only read.
+func (s *Segment) Inherit() (up, readOnly *os.File) { return s.up, s.readOnly }
+
+// Files are the two files as this process has them.
+func (s *Segment) Files() (up, down *os.File) { return s.up, s.down }
+
+// Close gives back the files but for that of the worker. A worker's mappings of them stay.
+func (s *Segment) Close() error { return errors.Join(s.up.Close(), s.down.Close()) }
+
+func closeFiles(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// report is what a worker says of itself by its words.
+type report struct {
+	running uint64 // the item that is running; 0: none
+	records uint64 // bytes of records in the results buffer
+	first   uint64 // the item of the first result in the ring
+	count   uint64 // of results there
+	bytes   uint64 // that they take
+	size    int    // of each; −1: they vary
+	ring    int    // which ring
+}
+
+// report reads the worker's words. ok is false if they cannot be read, or one is not what a
+// worker writes there: something else has written to it.
+func (s *Segment) report() (r report, ok bool) {
+	var b [upWordsSize]byte
+	if _, err := s.up.ReadAt(b[:], 0); err != nil {
+		return report{}, false
+	}
+	var v [upWordsSize / 8]uint64
+	for i := range v {
+		word, valid := binary.NativeEndian.Uint64(b[8*i:]), false
+		if 8*i == wordDone {
+			r.count, r.bytes, valid = splitDone(word)
+		} else {
+			v[i], valid = verify(word, 8*i)
+		}
+		if !valid {
+			return report{}, false
+		}
+	}
+	var failed uint64
+	r.records, failed = splitRecords(v[wordRecords/8])
+	r.running = runningItem(v[wordRunning/8], v[wordEnd/8], v[wordFirst/8], r.count, failed)
+	r.first = v[wordFirst/8]
+	r.size, r.ring = int(min(v[wordSize/8], math.MaxInt32))-1, int(min(v[wordRing/8], rings))
+	return r, true
 }
 
 // Running is the item that the worker is running, by its sequence number; 0 if none is.
-// ok is false if it cannot be read.
+// ok is false if the worker, or something in it, has destroyed what says so. While the
+// worker lives, its words may change between one and the next: a single report proves
+// nothing.
 func (s *Segment) Running() (seq uint64, ok bool) {
-	w, ok := s.words()
-	return w.running(), ok
+	r, ok := s.report()
+	return r.running, ok
 }
 
 // Unsent is what a dead worker had finished, as records: what is in the results buffer, and
-// behind it what is in the ring. Some of it may have been sent before. A ring of more than
-// limit bytes and RingFull is passed over: a worker does not fill it so far. Whether these
-// are records the caller must find out.
-func (s *Segment) Unsent(limit int) []byte {
-	w, _ := s.words()
-	records := s.readUpTo(recordsAt, min(w.at(wordRecords), RecordsSize))
-	count, length, size := w.at(wordDone)>>32, w.at(wordDone)&math.MaxUint32, w.at(wordSize)
-	if count == 0 || count > math.MaxInt32 || size > math.MaxInt32 || length > uint64(limit)+RingFull {
-		return records
+// behind it what is in the ring. Some of it may have been sent before. ok is false if the
+// worker, or something in it, has destroyed what says so; or if the ring has more than limit
+// bytes and RingFull, up to which a worker does not fill it. Whether these are records the
+// caller must find out.
+func (s *Segment) Unsent(limit int) (records []byte, ok bool) {
+	r, ok := s.report()
+	switch {
+	case !ok, r.records > RecordsSize, r.ring >= rings:
+		return nil, false
+	case r.bytes > uint64(limit)+RingFull, r.size >= 0 && r.bytes != r.count*uint64(r.size):
+		return nil, false
 	}
-	results := s.readUpTo(int64(RingsAt)+int64(w.at(wordRing)%rings)*stride, length)
-	return wire.AppendResults(records, w.at(wordFirst), int(count), int(size)-1, results)
+	if records, ok = readUpTo(s.up, recordsAt, r.records); !ok || r.count == 0 {
+		return records, ok
+	}
+	results, ok := readUpTo(s.up, int64(RingsAt)+int64(r.ring)*stride, r.bytes)
+	if !ok || !wire.Fits(results, int(r.count), r.size) {
+		return nil, false
+	}
+	return wire.AppendResults(records, r.first, int(r.count), r.size, results), true
 }
 
-// readUpTo reads n bytes, or none if the worker has truncated the file.
-func (s *Segment) readUpTo(at int64, n uint64) []byte {
-	if info, err := s.f.Stat(); err != nil || uint64(max(0, info.Size()-at)) < n {
-		return nil
+// readUpTo reads n bytes. ok is false if there are fewer, since the worker has truncated the
+// file.
+func readUpTo(f *os.File, at int64, n uint64) (b []byte, ok bool) {
+	if info, err := f.Stat(); err != nil || uint64(max(0, info.Size()-at)) < n {
+		return nil, false
 	}
-	b := make([]byte, n)
-	m, _ := s.f.ReadAt(b, at)
-	return b[:m]
+	b = make([]byte, n)
+	_, err := f.ReadAt(b, at)
+	return b, err == nil
 }
+
+// putStep is how much PutItems copies before it asks whether to go on: a fraction of a
+// millisecond.
+const putStep = 1 << 20
 
 // PutItems puts the encoding of items into a slot, whose last items the worker must have
-// run, and returns where the worker finds it. ok is false if the segment does not take it.
-func (s *Segment) PutItems(slot int, data []byte) (at int, ok bool) {
+// run, and returns where the worker finds it. Now and then it asks whether to stop. ok is
+// false if it has stopped, or the segment does not take the items.
+func (s *Segment) PutItems(slot int, data []byte, stop func() bool) (at int, ok bool) {
 	at = slotsAt + slot*stride
 	if len(data) > stride {
 		return 0, false
 	}
-	if _, err := s.f.WriteAt(data, int64(at)); err != nil {
-		return 0, false
+	for n := 0; n < len(data); {
+		if n > 0 && stop() {
+			return 0, false
+		}
+		m, err := s.down.WriteAt(data[n:min(len(data), n+putStep)], int64(at+n))
+		n += m
+		s.slotFilled[slot] = max(s.slotFilled[slot], n)
+		if err != nil {
+			return 0, false
+		}
 	}
-	s.slotFilled[slot] = max(s.slotFilled[slot], len(data))
 	return at, true
 }
 
 // CheckResults reports whether results of so many bytes, at most limit, may be where a
 // worker says: within a ring.
 func (s *Segment) CheckResults(at, length, limit int) bool {
-	if at < RingsAt || at >= slotsAt || length < 0 || length > limit {
+	if at < RingsAt || at >= upSize || length < 0 || length > limit {
 		return false
 	}
 	ring, offset := (at-RingsAt)/stride, (at-RingsAt)%stride
@@ -116,7 +198,7 @@ func (s *Segment) CheckResults(at, length, limit int) bool {
 // ReadResults fills dst with what is at a place that CheckResults has allowed. What the
 // worker does to that place meanwhile may or may not be seen.
 func (s *Segment) ReadResults(dst []byte, at int) error {
-	_, err := s.f.ReadAt(dst, int64(at))
+	_, err := s.up.ReadAt(dst, int64(at))
 	return err
 }
 
@@ -132,23 +214,23 @@ func (s *Segment) RingDoorbell(n uint64) { s.setWord(wordDoorbell, n) }
 func (s *Segment) setWord(word int64, v uint64) {
 	var b [8]byte
 	binary.NativeEndian.PutUint64(b[:], v)
-	_, _ = s.f.WriteAt(b[:], word)
+	_, _ = s.down.WriteAt(b[:], word)
 }
 
 // Trim gives back the memory of what a call with large items or results has left in the
 // segment, but for 1 MiB in each place. The worker must have nothing to do.
 func (s *Segment) Trim() {
 	for i := range s.slotFilled {
-		s.trim(slotsAt+i*stride, &s.slotFilled[i])
+		trim(s.down, slotsAt+i*stride, &s.slotFilled[i])
 	}
 	for i := range s.ringFilled {
-		s.trim(RingsAt+i*stride, &s.ringFilled[i])
+		trim(s.up, RingsAt+i*stride, &s.ringFilled[i])
 	}
 }
 
-func (s *Segment) trim(at int, filled *int) {
+func trim(f *os.File, at int, filled *int) {
 	if *filled > keep {
-		punchHole(s.f, int64(at+keep), int64(*filled-keep))
+		punchHole(f, int64(at+keep), int64(*filled-keep))
 		*filled = keep
 	}
 }

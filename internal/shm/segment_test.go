@@ -3,6 +3,7 @@ package shm
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -12,19 +13,22 @@ import (
 	"example.com/parallel/internal/wire"
 )
 
-// fileSegment is a segment in a file of so many bytes, that the test sees too.
+// fileSegment is a segment of two files, of which that of the worker, which the test sees
+// too, has so many bytes.
 func fileSegment(t testing.TB, size int64) (*Segment, *os.File) {
 	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "segment"))
-	if err != nil {
-		t.Fatal(err)
+	s := &Segment{}
+	for name, f := range map[string]**os.File{"up": &s.up, "down": &s.down} {
+		var err error
+		if *f, err = os.Create(filepath.Join(t.TempDir(), name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s := New(f)
 	t.Cleanup(func() { s.Close() })
-	if err := f.Truncate(size); err != nil {
+	if err := errors.Join(s.up.Truncate(size), s.down.Truncate(downSize)); err != nil {
 		t.Fatal(err)
 	}
-	return s, s.File()
+	return s, s.up
 }
 
 func put(t testing.TB, f *os.File, at int64, b []byte) {
@@ -34,9 +38,18 @@ func put(t testing.TB, f *os.File, at int64, b []byte) {
 	}
 }
 
-func putWord(t testing.TB, f *os.File, word int64, v uint64) {
+// putWords sets the words as a worker does: those in words, and the others to zero.
+func putWords(t testing.TB, f *os.File, words map[int]uint64) {
 	t.Helper()
-	put(t, f, word, binary.NativeEndian.AppendUint64(nil, v))
+	var b []byte
+	for place := 0; place < upWordsSize; place += 8 {
+		word := protect(words[place], place)
+		if place == wordDone {
+			word = doneTag + words[place]
+		}
+		b = binary.NativeEndian.AppendUint64(b, word)
+	}
+	put(t, f, 0, b)
 }
 
 func TestCheckResults(t *testing.T) {
@@ -54,10 +67,10 @@ func TestCheckResults(t *testing.T) {
 		{"the end of the first ring", RingsAt + stride - 8, 8, true},
 		{"across the end", RingsAt + stride - 8, 9, false},
 		{"the last ring", RingsAt + (rings-1)*stride + 100, 8, true},
-		{"the end of the last ring", slotsAt - 8, 8, true},
-		{"across it", slotsAt - 8, 9, false},
-		{"a slot", slotsAt, 8, false},
-		{"behind the segment", Size, 8, false},
+		{"the end of the last ring", upSize - 8, 8, true},
+		{"across it", upSize - 8, 9, false},
+		{"behind the file", upSize, 8, false},
+		{"far behind it", Size, 8, false},
 		{"the results buffer", RingsAt - 1, 1, false},
 		{"the words", 0, 8, false},
 		{"before all", -1, 8, false},
@@ -87,12 +100,12 @@ func TestReadResults(t *testing.T) {
 
 // TestRunningCannotBeRead has a worker truncate the file.
 func TestRunningCannotBeRead(t *testing.T) {
-	s, f := fileSegment(t, wordsSize)
-	putWord(t, f, wordRunning, 5)
+	s, f := fileSegment(t, upWordsSize)
+	putWords(t, f, map[int]uint64{wordRunning: 5})
 	if seq, ok := s.Running(); seq != 5 || !ok {
 		t.Errorf("%d, %v", seq, ok)
 	}
-	for _, size := range []int64{wordsSize - 1, 8, 0} {
+	for _, size := range []int64{upWordsSize - 1, 8, 0} {
 		if err := f.Truncate(size); err != nil {
 			t.Fatal(err)
 		}
@@ -100,73 +113,120 @@ func TestRunningCannotBeRead(t *testing.T) {
 			t.Errorf("of %d bytes: %d, %v", size, seq, ok)
 		}
 	}
-	if b := s.Unsent(100); len(b) != 0 {
-		t.Errorf("an empty file has %d bytes of records", len(b))
+	if b, ok := s.Unsent(100); len(b) != 0 || ok {
+		t.Errorf("an empty file has %d bytes of records, %v", len(b), ok)
 	}
 }
 
-// TestUnsentOfATruncatedFile has a worker leave two records and three results, and truncate
-// the file to several sizes.
-func TestUnsentOfATruncatedFile(t *testing.T) {
+// TestAFreshSegmentSaysNothing reads what no worker has written yet.
+func TestAFreshSegmentSaysNothing(t *testing.T) {
+	s, _ := fileSegment(t, upSize)
+	if seq, ok := s.Running(); seq != 0 || ok {
+		t.Errorf("item %d is running, %v", seq, ok)
+	}
+	if b, ok := s.Unsent(100); len(b) != 0 || ok {
+		t.Errorf("%d bytes are unsent, %v", len(b), ok)
+	}
+}
+
+// threeResults leaves two records and three results of 4 bytes in the third ring, and returns
+// them as records.
+func threeResults(t *testing.T, f *os.File) (want []byte) {
 	records := wire.AppendStarted(wire.AppendStarted(nil, 1), 2)
 	results := []byte("aaaabbbbcccc")
+	putWords(t, f, map[int]uint64{
+		wordRecords: uint64(len(records)), wordFirst: 3, wordSize: 5, wordDone: 3<<32 | 12, wordRing: 2, wordRunning: 6,
+	})
+	put(t, f, recordsAt, records)
+	put(t, f, RingsAt+2*stride, results)
+	return wire.AppendResults(records, 3, 3, 4, results)
+}
+
+// TestUnsentOfATruncatedFile has a worker truncate the file to several sizes.
+func TestUnsentOfATruncatedFile(t *testing.T) {
 	ringAt := int64(RingsAt) + 2*stride
-	none := wire.AppendResults(nil, 3, 3, 4, nil)
-	all := wire.AppendResults(nil, 3, 3, 4, results)
 	for _, test := range []struct {
 		name string
 		size int64
-		want string
+		ok   bool
 	}{
-		{"whole", Size, string(records) + string(all)},
-		{"up to the results", ringAt + 12, string(records) + string(all)},
-		{"within the results", ringAt + 11, string(records) + string(none)},
-		{"before the rings", RingsAt, string(records) + string(none)},
-		{"behind the records", recordsAt + int64(len(records)), string(records) + string(none)},
-		{"within the records", recordsAt + int64(len(records)) - 1, string(none)},
-		{"behind the words", wordsSize, string(none)},
-		{"within the words", wordsSize - 1, ""},
+		{"whole", upSize, true},
+		{"up to the results", ringAt + 12, true},
+		{"within the results", ringAt + 11, false},
+		{"before the rings", RingsAt, false},
+		{"within the records", recordsAt + 3, false},
+		{"behind the words", upWordsSize, false},
+		{"within the words", upWordsSize - 1, false},
 	} {
-		s, f := fileSegment(t, Size)
-		putWord(t, f, wordRecords, uint64(len(records)))
-		put(t, f, recordsAt, records)
-		putWord(t, f, wordFirst, 3)
-		putWord(t, f, wordSize, 5)
-		putWord(t, f, wordDone, 3<<32|12)
-		putWord(t, f, wordRing, 2)
-		put(t, f, ringAt, results)
+		s, f := fileSegment(t, upSize)
+		want := threeResults(t, f)
 		if err := f.Truncate(test.size); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Unsent(100); string(got) != test.want {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		if !test.ok {
+			want = nil
+		}
+		if got, ok := s.Unsent(100); !bytes.Equal(got, want) || ok != test.ok {
+			t.Errorf("%s: %q, %v, want %q, %v", test.name, got, ok, want, test.ok)
 		}
 	}
 }
 
-// TestUnsentOfHostileWords has the words say what no worker would.
+// TestStrayWritesToTheWords has each word, and all of them, written over.
+func TestStrayWritesToTheWords(t *testing.T) {
+	strays := map[string][]byte{
+		"zeros": make([]byte, 8), "ones": bytes.Repeat([]byte{0xff}, 8), "text": []byte("GET / HT"),
+		"a number": binary.NativeEndian.AppendUint64(nil, 1<<40), "one": binary.NativeEndian.AppendUint64(nil, 1),
+	}
+	for name, stray := range strays {
+		for place := 0; place <= upWordsSize; place += 8 {
+			s, f := fileSegment(t, upSize)
+			want := threeResults(t, f)
+			if got, ok := s.Unsent(100); !bytes.Equal(got, want) || !ok {
+				t.Fatal("without a stray write there is no report")
+			}
+			if place == upWordsSize {
+				put(t, f, 0, bytes.Repeat(stray, upWordsSize/8))
+			} else {
+				put(t, f, int64(place), stray)
+			}
+			if _, ok := s.Running(); ok {
+				t.Errorf("%s at %d: it still says what is running", name, place)
+			}
+			if _, ok := s.Unsent(100); ok {
+				t.Errorf("%s at %d: it still says what is unsent", name, place)
+			}
+		}
+	}
+}
+
+// TestUnsentOfHostileWords has the words say, in due form, what no worker would.
 func TestUnsentOfHostileWords(t *testing.T) {
 	const limit = 1000
 	for _, test := range []struct {
-		name         string
-		words        map[int64]uint64
-		atMost       int
-		knownRecords int
+		name  string
+		words map[int]uint64
+		size  int // of what is unsent; −1: nothing is believed
 	}{
-		{"no results", map[int64]uint64{wordDone: 100}, 0, 0},
-		{"too many records", map[int64]uint64{wordRecords: math.MaxUint64}, RecordsSize, RecordsSize},
-		{"too many results", map[int64]uint64{wordDone: math.MaxUint64, wordRecords: 10}, 10, 10},
-		{"results of absurd size", map[int64]uint64{wordDone: 1<<32 | 8, wordSize: 1 << 40}, 0, 0},
-		{"more bytes than may be", map[int64]uint64{wordDone: 1<<32 | (RingFull + limit + 1)}, 0, 0},
-		{"as many as may be", map[int64]uint64{wordDone: 1<<32 | (RingFull + limit)}, RingFull + limit + 64, 0},
-		{"a ring that there is not", map[int64]uint64{wordDone: 1<<32 | 8, wordRing: math.MaxUint64}, 8 + 64, 0},
+		{"nothing", nil, 0},
+		{"bytes of no results", map[int]uint64{wordDone: 100, wordSize: 9}, -1},
+		{"as many records as may be", map[int]uint64{wordRecords: RecordsSize}, RecordsSize},
+		{"more records", map[int]uint64{wordRecords: RecordsSize + 1}, -1},
+		{"many more records", map[int]uint64{wordRecords: 1<<valueBits - 1}, -1},
+		{"records that end with a failure", map[int]uint64{wordRecords: records(100, 5)}, 100},
+		{"too many results", map[int]uint64{wordDone: doneCount<<32 | math.MaxUint32, wordSize: 9}, -1},
+		{"results of absurd size", map[int]uint64{wordDone: 1<<32 | 8, wordSize: 1 << 40}, -1},
+		{"results of another size", map[int]uint64{wordDone: 1<<32 | 8, wordSize: 8}, -1},
+		{"more bytes than may be", map[int]uint64{wordDone: 1<<32 | (RingFull + limit + 1), wordSize: RingFull + limit + 2}, -1},
+		{"as many as may be", map[int]uint64{wordDone: 1<<32 | (RingFull + limit), wordSize: RingFull + limit + 1}, RingFull + limit + 10},
+		{"a ring that there is not", map[int]uint64{wordDone: 1<<32 | 8, wordSize: 9, wordRing: rings}, -1},
+		{"a ring far off", map[int]uint64{wordDone: 1<<32 | 8, wordSize: 9, wordRing: 1<<valueBits - 1}, -1},
+		{"lengths that do not fit", map[int]uint64{wordDone: 1<<32 | 8}, -1},
 	} {
-		s, f := fileSegment(t, Size)
-		for word, v := range test.words {
-			putWord(t, f, word, v)
-		}
-		if got := s.Unsent(limit); len(got) > test.atMost || len(got) < test.knownRecords {
-			t.Errorf("%s: %d bytes", test.name, len(got))
+		s, f := fileSegment(t, upSize)
+		putWords(t, f, test.words)
+		if got, ok := s.Unsent(limit); len(got) != max(0, test.size) || ok != (test.size >= 0) {
+			t.Errorf("%s: %d bytes, %v", test.name, len(got), ok)
 		}
 	}
 }
@@ -181,25 +241,26 @@ func FuzzSegment(f *testing.F) {
 		return b
 	}
 	f.Add([]byte(nil), int64(0), 0, 0)
-	f.Add(word(1, 2, 3, 4, 5, 6, 7, 8, 9), int64(Size), RingsAt, 8)
-	f.Add(word(0, 20, 9, 3, 9, 2<<32|16, 3), int64(Size), RingsAt, 8)
-	f.Add(word(0, 20, 9, 3, 0, 2<<32|16, 3), int64(RingsAt+3*stride+5), slotsAt-1, 1)
+	f.Add(word(1, 2, 3, 4, 5, 6, 7), int64(upSize), RingsAt, 8)
+	f.Add(word(0, 20, 9, 3, 9, 2<<32|16, 3), int64(upSize), RingsAt, 8)
+	f.Add(word(0, 20, 9, 3, 0, 2<<32|16, 3), int64(RingsAt+3*stride+5), upSize-1, 1)
 	f.Add(bytes.Repeat([]byte{0xff}, recordsAt+100), int64(recordsAt+200), math.MaxInt, math.MaxInt)
 	f.Fuzz(func(t *testing.T, src []byte, size int64, at, length int) {
 		const limit = 1000
-		s, file := fileSegment(t, max(0, size)%(Size+1))
+		s, file := fileSegment(t, max(0, size)%(upSize+1))
 		put(t, file, 0, src)
-		if n := len(s.Unsent(limit)); n > RecordsSize+RingFull+limit+64 {
-			t.Errorf("%d bytes unsent", n)
+		if len(src) >= upWordsSize { // once as they are, which hardly ever passes, and once in due form
+			checkBounds(t, s, limit)
+			words := make(map[int]uint64)
+			for place := 0; place < upWordsSize; place += 8 {
+				words[place] = binary.NativeEndian.Uint64(src[place:])
+			}
+			words[wordDone] &= 1<<53 - 1
+			putWords(t, file, words)
 		}
-		var words [wordsSize]byte
-		_, err := file.ReadAt(words[:], 0)
-		running, ok := s.Running()
-		if ok != (err == nil) || !ok && running != 0 {
-			t.Errorf("running %d, %v; the words read with %v", running, ok, err)
-		}
+		checkBounds(t, s, limit)
 		if s.CheckResults(at, length, limit) {
-			if at < RingsAt || length < 0 || length > limit || at+length > slotsAt {
+			if at < RingsAt || length < 0 || length > limit || at+length > upSize {
 				t.Fatalf("%d bytes at %d are allowed", length, at)
 			}
 			info, err := file.Stat()
@@ -215,12 +276,26 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
+// checkBounds reads all that the words lead to.
+func checkBounds(t *testing.T, s *Segment, limit int) {
+	t.Helper()
+	if b, ok := s.Unsent(limit); len(b) > RecordsSize+RingFull+limit+64 || !ok && len(b) > 0 {
+		t.Errorf("%d bytes unsent, %v", len(b), ok)
+	}
+	if running, ok := s.Running(); !ok && running != 0 {
+		t.Errorf("running %d, %v", running, ok)
+	}
+}
+
+func goOn() bool { return false }
+
 func TestPutItems(t *testing.T) {
-	s, f := fileSegment(t, Size)
+	s, _ := fileSegment(t, upSize)
+	f := s.down
 	for slot := range Slots {
 		data := bytes.Repeat([]byte{byte(slot + 1)}, 5000)
-		at, ok := s.PutItems(slot, data)
-		if !ok || at < slotsAt || at+len(data) > Size {
+		at, ok := s.PutItems(slot, data, goOn)
+		if !ok || at < slotsAt || at+len(data) > downSize {
 			t.Fatalf("slot %d: at %d, %v", slot, at, ok)
 		}
 		got := make([]byte, len(data))
@@ -228,8 +303,12 @@ func TestPutItems(t *testing.T) {
 			t.Errorf("slot %d: %v", slot, err)
 		}
 	}
+	looks := 0
+	if _, ok := s.PutItems(0, make([]byte, 3*putStep), func() bool { looks++; return looks == 2 }); ok || looks != 2 || s.slotFilled[0] != 2*putStep {
+		t.Errorf("told to stop it goes on: %v after %d looks, %d bytes", ok, looks, s.slotFilled[0])
+	}
 	f.Close()
-	if _, ok := s.PutItems(0, make([]byte, 10)); ok {
+	if _, ok := s.PutItems(0, make([]byte, 10), goOn); ok {
 		t.Error("a closed segment takes items")
 	}
 	s.Taken(1)
@@ -237,32 +316,67 @@ func TestPutItems(t *testing.T) {
 	s.Trim()
 }
 
-func TestCreateLeavesNoName(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	s, err := CreateInFile()
+// noSegment skips a test on systems without segments.
+func noSegment(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("there are no segments on this system")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s == nil {
-		t.Skip("there are no segments on this system")
-	}
+}
+
+func TestCreateLeavesNoName(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	s, err := Create(Options{InFile: true})
+	noSegment(t, err)
 	defer s.Close()
+	defer s.readOnly.Close()
 	if entries, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(entries) > 0 {
 		t.Errorf("%v, %v", entries, err)
 	}
-	if n, err := s.File().Seek(0, io.SeekEnd); n != Size || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
+	up, down := s.Inherit()
+	for f, want := range map[*os.File]int64{up: upSize, down: downSize} {
+		if n, err := f.Seek(0, io.SeekEnd); n != want || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
 	}
 }
 
 func TestCreateWithoutADirectory(t *testing.T) {
-	if s, err := CreateInFile(); err != nil || s == nil {
-		t.Skip("there are no segments on this system: ", err)
-	} else {
-		s.Close()
-	}
+	s, err := Create(Options{InFile: true})
+	noSegment(t, err)
+	s.readOnly.Close()
+	s.Close()
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
-	if s, err := CreateInFile(); s != nil || err == nil {
+	if s, err := Create(Options{InFile: true}); s != nil || err == nil {
 		t.Errorf("%v, %v", s, err)
+	}
+}
+
+// TestTheWorkerCannotWriteWhatTheParentSays tries it through the descriptor that it is given.
+func TestTheWorkerCannotWriteWhatTheParentSays(t *testing.T) {
+	for _, inFile := range []bool{false, true} {
+		s, err := Create(Options{InFile: inFile})
+		noSegment(t, err)
+		defer s.Close()
+		defer s.readOnly.Close()
+		_, down := s.Inherit()
+		if _, err := down.WriteAt([]byte("bell"), wordDoorbell); err == nil {
+			t.Error("it can be written")
+		}
+		if err := down.Truncate(0); err == nil {
+			t.Error("it can be truncated")
+		}
+		if b, err := mapFile(down, downSize, true); err == nil {
+			unmap(b)
+			t.Error("it can be mapped to be written")
+		}
+		s.RingDoorbell(7)
+		b := make([]byte, 8)
+		if _, err := down.ReadAt(b, wordDoorbell); err != nil || binary.NativeEndian.Uint64(b) != 7 {
+			t.Errorf("it reads %v, %v", b, err)
+		}
 	}
 }

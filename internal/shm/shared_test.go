@@ -5,7 +5,6 @@ package shm
 import (
 	"bytes"
 	"math"
-	"syscall"
 	"testing"
 
 	"example.com/parallel/internal/wire"
@@ -14,23 +13,18 @@ import (
 // shared is a segment and its mapping, both in this process.
 func shared(t *testing.T) (*Segment, *Mapping) {
 	t.Helper()
-	s, err := Create()
+	s, err := Create(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s == nil {
-		t.Skip("this process may not have files of that size")
-	}
 	t.Cleanup(func() { s.Close() })
-	m, err := Map(s.File())
+	up, down := s.Inherit()
+	defer down.Close()
+	m, err := Map(up, down)
 	if err != nil {
 		t.Skip(err) // it lacks the addresses
 	}
-	t.Cleanup(func() {
-		if err := syscall.Munmap(m.b); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { unmap(m.up); unmap(m.down) })
 	return s, m
 }
 
@@ -60,21 +54,21 @@ func TestBothSidesSayWhatIsRunning(t *testing.T) {
 
 // TestUnsentIsWhatTheWorkerFinished leaves records and results, as a worker does that dies.
 func TestUnsentIsWhatTheWorkerFinished(t *testing.T) {
-	for _, size := range []int{2, -1} {
+	for size, results := range map[int][2]string{2: {"aa", "bb"}, -1: {"\x01\x00\x00\x00a", "\x02\x00\x00\x00bb"}} {
 		s, m := shared(t)
 		records := wire.AppendStarted(nil, 1)
-		m.SetRecords(copy(m.Records()[wire.HeaderLen:], records))
-		if got := s.Unsent(0); !bytes.Equal(got, records) {
+		m.SetRecords(copy(m.Records()[wire.HeaderLen:], records), 0)
+		if got, ok := s.Unsent(0); !bytes.Equal(got, records) || !ok {
 			t.Errorf("size %d: records %q", size, got)
 		}
 		r := m.Ring()
 		r.Begin(2, 5, size)
-		add(r, "aa")
+		add(r, results[0])
 		r.Unsent()
-		add(r, "bb") // sent or not: it is still there
+		add(r, results[1]) // sent or not: it is still there
 		copy(r.Data()[r.Used():], "no result yet")
-		want := wire.AppendResults(records, 2, 2, size, []byte("aabb"))
-		if got := s.Unsent(0); !bytes.Equal(got, want) {
+		want := wire.AppendResults(records, 2, 2, size, []byte(results[0]+results[1]))
+		if got, ok := s.Unsent(0); !bytes.Equal(got, want) || !ok {
 			t.Errorf("size %d: %q, want %q", size, got, want)
 		}
 	}
@@ -84,7 +78,7 @@ func TestItems(t *testing.T) {
 	s, m := shared(t)
 	for slot := range Slots {
 		data := bytes.Repeat([]byte{byte('a' + slot)}, 5000)
-		at, ok := s.PutItems(slot, data)
+		at, ok := s.PutItems(slot, data, goOn)
 		if !ok {
 			t.Fatal("the segment takes no items")
 		}
@@ -94,7 +88,7 @@ func TestItems(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ at, length int }{
-		{0, 8}, {RingsAt, 8}, {slotsAt - 1, 8}, {Size, 1}, {Size - 7, 8}, {-1, 8},
+		{0, 8}, {slotsAt - 1, 8}, {downSize, 1}, {downSize - 7, 8}, {Size, 1}, {-1, 8},
 		{math.MaxInt, math.MaxInt}, {slotsAt, math.MaxInt}, {math.MinInt, 8}, {slotsAt, -1},
 	} {
 		if _, err := m.Items(test.at, test.length); err == nil {
@@ -191,9 +185,34 @@ func TestUnsentIsOfTheRingThatIsFilled(t *testing.T) {
 		t.Fatal("it cannot be lent")
 	}
 	r.Begin(2, 3, -1)
-	add(r, "bb")
-	want := wire.AppendResults(nil, 2, 1, -1, []byte("bb"))
-	if got := s.Unsent(0); !bytes.Equal(got, want) {
+	add(r, "\x02\x00\x00\x00bb")
+	want := wire.AppendResults(nil, 2, 1, -1, []byte("\x02\x00\x00\x00bb"))
+	if got, ok := s.Unsent(0); !bytes.Equal(got, want) || !ok {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestAStrayWriteIsNotBelieved has something in the worker write over its words. The worker
+// goes on, by its own copies of them, and puts them right when it sets them again.
+func TestAStrayWriteIsNotBelieved(t *testing.T) {
+	s, m := shared(t)
+	r := m.Ring()
+	r.Begin(1, 4, 2)
+	add(r, "aa")
+	clear(m.up[:upWordsSize])
+	if _, ok := s.Running(); ok {
+		t.Error("the parent believes zeros")
+	}
+	if m.Running() != 2 || r.Used() != 2 || r.Next() != 2 || !r.Started() {
+		t.Errorf("the worker reads them: item %d is running, %d bytes, next %d", m.Running(), r.Used(), r.Next())
+	}
+	add(r, "bb")
+	if _, count, data := r.Unsent(); count != 2 || string(data) != "aabb" {
+		t.Errorf("%d results, %q", count, data)
+	}
+	r.Begin(4, 5, 2)
+	m.SetRecords(0, 0)
+	if seq, ok := s.Running(); seq != 4 || !ok {
+		t.Errorf("item %d, %v", seq, ok)
 	}
 }

@@ -2,8 +2,16 @@ package shm
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/parallel/internal/testkit"
 )
 
 func TestTrim(t *testing.T) {
@@ -11,17 +19,21 @@ func TestTrim(t *testing.T) {
 	used := func() int64 {
 		t.Helper()
 		var stat syscall.Stat_t
-		if err := syscall.Fstat(int(s.File().Fd()), &stat); err != nil {
-			t.Fatal(err)
+		blocks := int64(0)
+		for _, f := range []*os.File{s.up, s.down} {
+			if err := syscall.Fstat(int(f.Fd()), &stat); err != nil {
+				t.Fatal(err)
+			}
+			blocks += stat.Blocks
 		}
-		return stat.Blocks * 512
+		return blocks * 512
 	}
 	const large = 3 * keep
 	if large > stride {
 		t.Skip("slots are small here")
 	}
 	data := bytes.Repeat([]byte{1}, large)
-	at, ok := s.PutItems(1, data)
+	at, ok := s.PutItems(1, data, goOn)
 	if !ok {
 		t.Fatal("no room for items")
 	}
@@ -38,19 +50,23 @@ func TestTrim(t *testing.T) {
 	if before < 2*large || after > before-2*(large-keep) {
 		t.Errorf("%d bytes are used, after Trim %d", before, after)
 	}
-	for _, at := range []int{at, RingsAt} {
-		if b := m.b[at : at+keep]; !bytes.Equal(b, data[:keep]) {
+	for _, test := range []struct {
+		b  []byte
+		f  *os.File
+		at int
+	}{{m.down, s.down, at}, {m.up, s.up, RingsAt}} {
+		if b := test.b[test.at:][:keep]; !bytes.Equal(b, data[:keep]) {
 			t.Error("what is kept has changed")
 		}
 		b := bytes.Repeat([]byte{1}, large-keep) // not through the mapping, which would take the memory again
-		if _, err := s.File().ReadAt(b, int64(at+keep)); err != nil || !bytes.Equal(b, make([]byte, large-keep)) {
+		if _, err := test.f.ReadAt(b, int64(test.at+keep)); err != nil || !bytes.Equal(b, make([]byte, large-keep)) {
 			t.Errorf("what is given back does not read as zero: %v", err)
 		}
 	}
 	if s.Trim(); used() != after {
 		t.Errorf("after the second Trim %d bytes are used", used())
 	}
-	if _, ok := s.PutItems(1, data[:10]); !ok {
+	if _, ok := s.PutItems(1, data[:10], goOn); !ok {
 		t.Error("no room for items")
 	}
 	if s.slotFilled[1] > keep || s.ringFilled[0] > keep {
@@ -58,22 +74,61 @@ func TestTrim(t *testing.T) {
 	}
 }
 
-// TestParentMeetsNoFault has the worker truncate the file that it has mapped.
-func TestParentMeetsNoFault(t *testing.T) {
+// TestTheWorkerCannotTruncate has the worker try to make the files that it has shorter, and
+// longer.
+func TestTheWorkerCannotTruncate(t *testing.T) {
 	s, m := shared(t)
 	m.Ring().Begin(1, 2, 8)
 	m.Ring().Commit(8)
-	if err := s.File().Truncate(0); err != nil {
-		t.Fatal(err)
+	for _, f := range []*os.File{s.up, s.down} {
+		for _, size := range []int64{0, 100, 1 << 40} {
+			if err := f.Truncate(size); err == nil {
+				t.Errorf("it has %d bytes now", size)
+			}
+		}
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE); err == nil {
+			t.Error("another seal was added")
+		}
 	}
-	if seq, ok := s.Running(); seq != 0 || ok {
+	if seq, ok := s.Running(); seq != 0 || !ok {
 		t.Errorf("item %d, %v", seq, ok)
 	}
-	if b := s.Unsent(100); len(b) != 0 {
-		t.Errorf("%d bytes are unsent", len(b))
+}
+
+// TestWhatIsNotToBeHad has an operation fail for good.
+func TestWhatIsNotToBeHad(t *testing.T) {
+	missing := errors.New("not to be had")
+	for _, test := range []struct {
+		what   string
+		sealed bool
+		none   bool
+	}{{"memfd", false, false}, {"proc", false, false}, {"seal", false, false}, {"", true, false}, {"memfd, file", false, true}} {
+		t.Run(test.what, func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			s, err := Create(Options{Fault: func(op string) error {
+				if slices.Contains(strings.Split(test.what, ", "), op) {
+					return missing
+				}
+				return nil
+			}})
+			if test.none {
+				if s != nil || !errors.Is(err, missing) {
+					t.Errorf("%v, %v", s, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			up, down := s.Inherit()
+			defer down.Close()
+			if sealed := up.Truncate(upSize-1) != nil; sealed != test.sealed {
+				t.Errorf("sealed: %v", sealed)
+			}
+			if _, err := down.WriteAt([]byte{1}, 0); err == nil {
+				t.Error("the worker can write what the parent says")
+			}
+		})
 	}
-	if err := s.ReadResults(make([]byte, 8), RingsAt); err == nil {
-		t.Error("results are read")
-	}
-	s.Trim()
 }

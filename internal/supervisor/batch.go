@@ -231,18 +231,33 @@ func (s *session) launch(b *batch) bool {
 	if tell := s.call.what.OnStart; tell != nil {
 		tell(s.worker.pid())
 	}
-	if err := s.write(s.frame(b, f, memory)); err != nil {
+	frame := s.frame(b, f, memory)
+	if frame == nil {
+		s.withdraw(f)
+		return false
+	}
+	if err := s.write(frame); err != nil {
 		s.fail(err)
 		return false
 	}
+	s.written.Store(f.end())
 	if !s.call.callerServes { // else awaitLocked wakes it, if the caller does not read itself
 		s.worker.reader.turn.Wake()
 	}
 	return true
 }
 
+// withdraw takes back what was not written to the worker.
+func (s *session) withdraw(f flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dropped, _ := s.window.drop(f.seq, f.end()-1, func(flight) bool { return true })
+	s.giveBack(dropped...)
+	s.emptiedLocked()
+}
+
 // frame is the frame that carries f, or says where in the segment it is. memory is the
-// items, unless they are in b's frame.
+// items, unless they are in b's frame. It is nil if the items are not wanted any more.
 func (s *session) frame(b *batch, f flight, memory []byte) []byte {
 	if f.slot > 0 {
 		run := wire.Run{Seq: f.seq, Index: f.index, Count: f.count, Size: s.call.what.Function.ItemSize}
@@ -250,9 +265,13 @@ func (s *session) frame(b *batch, f flight, memory []byte) []byte {
 		if data == nil {
 			data = wire.RunData(b.frame)
 		}
-		if at, ok := s.worker.segment.PutItems(f.slot-1, data); ok {
+		unwanted := func() bool { return s.call.Stopped(f.index) }
+		switch at, ok := s.worker.segment.PutItems(f.slot-1, data, unwanted); {
+		case ok:
 			m := wire.Slot{Run: run, At: at, Length: len(data)}
 			return wire.Finish(m.Append(wire.Begin(s.sender.small[:0], wire.KindSlot)))
+		case unwanted():
+			return nil
 		}
 	}
 	wire.PatchCount(b.frame, b.countAt, f.count)

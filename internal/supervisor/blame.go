@@ -9,7 +9,7 @@ import "sync"
 type blame struct {
 	mu      sync.Mutex
 	unused  int         // workers lost in a row before they could be given an item
-	between map[int]int // by item: workers that died when it was next to run and had not begun; nil: none did
+	between map[int]int // by item: workers that died when it was next to run and had not begun, those that were silent for more; nil: none did
 	retries map[int]int // by item: how often it was given back because of Retry; nil: none was
 }
 
@@ -35,15 +35,19 @@ func (b *blame) lostUnused() (enough bool) {
 	return b.unused > maxUnexplained
 }
 
-// diedBefore takes in that a worker died when item i was the next that it was to run. It
-// reports whether that has happened too often to be the fault of anything but the item.
-func (b *blame) diedBefore(i int) (guilty bool) {
+// diedBefore takes in that a worker died when item i was the next that it was to run; costly
+// says that it was killed because it did nothing. It reports whether that has happened too
+// often to be the fault of anything but the item: a silence takes seconds, so the second is
+// one too many.
+func (b *blame) diedBefore(i int, costly bool) (guilty bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.between == nil {
 		b.between = make(map[int]int)
 	}
-	b.between[i]++
+	if b.between[i]++; costly {
+		b.between[i]++
+	}
 	return b.between[i] > maxUnexplained
 }
 

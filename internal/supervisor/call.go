@@ -204,7 +204,7 @@ func (d *call) crashed(i int, death Crash) {
 	switch {
 	case d.Stopped(i):
 		d.Skip(one) // it was not wanted any more
-	case death.Reason == nil && d.blame.retry(i, d.what.Retries):
+	case !death.Own && d.blame.retry(i, d.what.Retries):
 		d.pool.counters.retried.Add(1)
 		d.GiveBack(one)
 	default:

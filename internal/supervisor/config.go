@@ -64,7 +64,8 @@ type Crash struct {
 	ExitCode int       // −1: a signal ended it
 	Signal   os.Signal // nil: none did
 	Stderr   []byte    // the start and the end of what it wrote to its standard error
-	Reason   error     // why this package killed it; nil: it died by itself
+	Reason   error     // why this package killed it, or why its items fail; nil: it died by itself
+	Own      bool      // the item that it was running had exceeded a limit: Retry is not for that
 }
 
 // Job is a call's items and results as bytes.

@@ -8,16 +8,11 @@ import (
 	"time"
 
 	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/wire"
 )
 
-const (
-	// writeStep is how much the worker must read at a time to be seen reading.
-	writeStep = 1 << 20
-
-	// stallLooks is how often the worker must be found not reading, in a row, to be deaf. A
-	// single look after a long time proves little: this process may have been stopped.
-	stallLooks = 8
-)
+// writeStep is how much the worker must read at a time to be seen reading.
+const writeStep = 1 << 20
 
 // errDeaf is why a worker is killed that does not read what it is sent.
 var errDeaf = errors.New("it does not read its requests")
@@ -30,57 +25,66 @@ var errDeaf = errors.New("it does not read its requests")
 // pipe.
 type conn struct {
 	requests io.Writer
-	limit    time.Duration // how long the worker may read nothing while a frame is being written
-	deaf     func()        // called when it has
-	writing  atomic.Bool   // a frame is being written
-	sent     atomic.Int64  // bytes written so far
-	recalls  atomic.Int64  // sent and not answered; an answer may come when the session has ended
+	deaf     func(*patience) bool // reports whether a worker that does not read is given up, and makes the write fail then
+	writing  atomic.Bool          // a frame is being written
+	reads    atomic.Int64         // how often the worker was seen reading
+	recalls  atomic.Int64         // sent and not answered; an answer may come when the session has ended
 
-	mu        sync.Mutex   // held while writing
-	doorbells uint64       // stops and recalls that have been written
-	stall     *time.Timer  // for the next look at whether the worker reads; set while writing
-	stalled   atomic.Int32 // looks in a row that have found it not reading
+	mu        sync.Mutex  // held while writing
+	sealer    wire.Sealer // of the frames
+	doorbells uint64      // stops and recalls that have been written
+	stall     *time.Timer // for the next look at whether the worker reads; set while writing
+
+	stallMu  sync.Mutex // held during such a look
+	seen     int64      // reads at the last one
+	patience patience   // with a worker that has not read since the one before
 
 	queue frameQueue // closed when the worker has been reaped
 }
 
-// init readies the conn. deaf is called when the worker does not read for limit while a
-// frame is being written; it must make the write fail.
-func (c *conn) init(requests io.Writer, limit time.Duration, deaf func()) {
-	c.requests, c.limit, c.deaf = requests, limit, deaf
+// init readies the conn. deaf is asked from time to time whether to give up a worker that
+// does not read while a frame is being written; if so, it must make the write fail.
+func (c *conn) init(requests io.Writer, deaf func(*patience) bool) {
+	c.requests, c.deaf = requests, deaf
 	c.stall = time.AfterFunc(time.Hour, c.lookStalled)
 	c.stall.Stop()
 }
 
 // noteRead takes in that the worker has read something, or that a frame begins.
 func (c *conn) noteRead() {
-	c.stalled.Store(0)
-	c.stall.Reset(c.limit / stallLooks)
+	c.reads.Add(1)
+	c.stall.Reset(lookSilent)
 }
 
-// lookStalled gives the worker up if it has read nothing for too long.
+// lookStalled looks whether the worker reads.
 func (c *conn) lookStalled() {
-	switch {
-	case !c.writing.Load(): // the frame has just been written
-	case c.stalled.Add(1) < stallLooks:
-		c.stall.Reset(c.limit / stallLooks)
-	default:
-		c.deaf()
+	c.stallMu.Lock()
+	defer c.stallMu.Unlock()
+	if !c.writing.Load() {
+		return // the frame has just been written
+	}
+	if n := c.reads.Load(); n != c.seen {
+		c.seen = n
+		c.patience.reset()
+	}
+	if !c.deaf(&c.patience) {
+		c.stall.Reset(lookSilent)
 	}
 }
 
-// write writes frames, and waits until the worker has room for them. doorbells is how many of
-// them the executor is to hear of; with a segment it does so at once.
+// write numbers frames and writes them, and waits until the worker has room for them.
+// doorbells is how many of them the executor is to hear of; with a segment it does so at
+// once.
 func (c *conn) write(frames []byte, doorbells uint64, segment *shm.Segment) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.sealer.Seal(frames)
 	c.writing.Store(true)
 	defer c.writing.Store(false)
 	c.noteRead()
 	defer c.stall.Stop()
 	for len(frames) > 0 {
 		n, err := c.requests.Write(frames[:min(len(frames), writeStep)])
-		c.sent.Add(int64(n))
 		if err != nil {
 			return err
 		}

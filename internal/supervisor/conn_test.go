@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/transport"
+	"example.com/parallel/internal/wire"
 )
 
 // wiretap is a worker's requests: it keeps what is written to it, write by write.
@@ -42,10 +44,14 @@ func (w *wiretap) check(t *testing.T, want ...string) {
 	}
 }
 
+func panics(why string) bool { panic(why) }
+
 // newConn returns a conn to w that waits for an hour.
 func newConn(w io.Writer) *conn {
 	c := new(conn)
-	c.init(w, time.Hour, func() { panic("it was found deaf") })
+	c.init(w, func(p *patience) bool {
+		return p.look(time.Now(), transport.Activity{}, time.Hour) && panics("it was found deaf")
+	})
 	return c
 }
 
@@ -81,19 +87,18 @@ func TestConnKeepsTheOrder(t *testing.T) {
 	if frames, bells = c.queue.pop(nil); len(frames) != 0 || bells != 0 {
 		t.Errorf("popped %q with %d, want nothing", frames, bells)
 	}
-	if n := c.sent.Load(); n != int64(len("nowab")) {
-		t.Errorf("%d bytes were sent", n)
-	}
 }
 
 // TestConnRingsTheDoorbell has the doorbell show what was written before, too.
 func TestConnRingsTheDoorbell(t *testing.T) {
-	segment, err := shm.Create()
-	if err != nil || segment == nil {
+	segment, err := shm.Create(shm.Options{})
+	if err != nil {
 		t.Skip("there is no shared segment here: ", err)
 	}
 	defer segment.Close()
-	mapping, err := shm.Map(segment.File())
+	up, down := segment.Inherit()
+	defer down.Close()
+	mapping, err := shm.Map(up, down)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,29 +180,45 @@ func (d *deafTest) foundDeaf() time.Duration { return time.Duration(d.deafAt.Loa
 
 const deafLimit = 8 * time.Second
 
-// startDeafTest starts to write n bytes. It is for a bubble.
-func startDeafTest(n int) *deafTest {
+// startDeafTest starts to write n bytes to a worker that does what did says. It is for a
+// bubble.
+func startDeafTest(n int, did transport.Activity) *deafTest {
 	d := &deafTest{begun: time.Now(), done: make(chan error, 1)}
 	r, w := io.Pipe()
 	d.worker = r
-	d.init(w, deafLimit, func() {
+	d.init(w, func(p *patience) bool {
+		if !p.look(time.Now(), did, deafLimit) {
+			return false
+		}
 		d.deafAt.CompareAndSwap(0, int64(time.Since(d.begun)))
 		r.CloseWithError(errDeaf) // as killing a process makes the write fail
+		return true
 	})
 	go func() { d.done <- d.write(make([]byte, n), 0, nil) }()
 	return d
 }
 
+// TestConnFindsAWorkerDeaf has a worker not read that could, and one that may not have had
+// the chance.
 func TestConnFindsAWorkerDeaf(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := startDeafTest(10)
-		if err := <-d.done; !errors.Is(err, errDeaf) || d.foundDeaf() != deafLimit {
-			t.Errorf("after %v: %v", d.foundDeaf(), err)
-		}
-		if d.writing.Load() {
-			t.Error("it is still writing")
-		}
-	})
+	for _, test := range []struct {
+		did  transport.Activity
+		want time.Duration
+	}{
+		{transport.Activity{Known: true}, lookSilent + maxSilence},
+		{transport.Activity{Known: true, Eager: true}, lookSilent + deafLimit},
+		{transport.Activity{}, lookSilent + deafLimit},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := startDeafTest(10, test.did)
+			if err := <-d.done; !errors.Is(err, errDeaf) || d.foundDeaf() != test.want {
+				t.Errorf("%+v: after %v: %v, want after %v", test.did, d.foundDeaf(), err, test.want)
+			}
+			if d.writing.Load() {
+				t.Error("it is still writing")
+			}
+		})
+	}
 }
 
 // TestConnIsPatientWithAWorkerThatReads has a worker take each step of a long frame just in
@@ -205,18 +226,15 @@ func TestConnFindsAWorkerDeaf(t *testing.T) {
 func TestConnIsPatientWithAWorkerThatReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const steps = 4
-		d := startDeafTest((steps + 1) * writeStep)
+		d := startDeafTest((steps+1)*writeStep, transport.Activity{})
 		for range steps {
-			time.Sleep(deafLimit - time.Millisecond) // allowed: fake time, in a bubble
+			time.Sleep(deafLimit) // allowed: fake time, in a bubble
 			if _, err := io.ReadFull(d.worker, make([]byte, writeStep)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if sent := d.sent.Load(); sent < (steps-1)*writeStep {
-			t.Errorf("%d bytes were sent", sent)
-		}
 		err := <-d.done
-		if want := steps*(deafLimit-time.Millisecond) + deafLimit; !errors.Is(err, errDeaf) || d.foundDeaf() != want {
+		if want := steps*deafLimit + lookSilent + deafLimit; !errors.Is(err, errDeaf) || d.foundDeaf() != want {
 			t.Errorf("after %v: %v, want after %v", d.foundDeaf(), err, want)
 		}
 	})
@@ -224,7 +242,7 @@ func TestConnIsPatientWithAWorkerThatReads(t *testing.T) {
 
 func TestConnDoesNotWatchWhatIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := startDeafTest(10)
+		d := startDeafTest(10, transport.Activity{})
 		time.Sleep(deafLimit / 2) // allowed: fake time, in a bubble
 		if b, err := io.ReadAll(io.LimitReader(d.worker, 10)); err != nil || !bytes.Equal(b, make([]byte, 10)) {
 			t.Errorf("%v, %v", b, err)
@@ -238,7 +256,7 @@ func TestConnDoesNotWatchWhatIsWritten(t *testing.T) {
 		}
 		d.begun = time.Now()
 		go func() { d.done <- d.write([]byte("more"), 0, nil) }()
-		if err := <-d.done; !errors.Is(err, errDeaf) || d.foundDeaf() != deafLimit {
+		if err := <-d.done; !errors.Is(err, errDeaf) || d.foundDeaf() != lookSilent+deafLimit {
 			t.Errorf("the next frame: after %v: %v", d.foundDeaf(), err)
 		}
 	})
@@ -249,14 +267,33 @@ func TestConnDoesNotWatchWhatIsWritten(t *testing.T) {
 func TestConnForgivesItsOwnStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const stopped = 100 * deafLimit
-		d := startDeafTest(10)
+		d := startDeafTest(10, transport.Activity{})
 		time.Sleep(deafLimit/2 + time.Millisecond) // half of the looks have been
 		d.stall.Stop()
 		time.Sleep(stopped) // allowed: fake time, in a bubble
 		d.lookStalled()
 		err := <-d.done
-		if want := deafLimit - deafLimit/stallLooks + stopped + time.Millisecond; !errors.Is(err, errDeaf) || d.foundDeaf() != want {
+		if want := deafLimit - lookSilent + stopped + time.Millisecond; !errors.Is(err, errDeaf) || d.foundDeaf() != want {
 			t.Errorf("after %v: %v, want after %v", d.foundDeaf(), err, want)
 		}
 	})
+}
+
+func TestConnNumbersItsFrames(t *testing.T) {
+	var w bytes.Buffer
+	c := newConn(&w)
+	frame := wire.Finish(append(wire.Begin(nil, wire.KindStop), "stop"...))
+	c.queue.push(frame)
+	for range 3 {
+		if err := c.write(bytes.Repeat(frame, 2), 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.flush()
+	}
+	r := wire.NewReader(&w, 100)
+	for range 7 {
+		if kind, payload, err := r.Next(); kind != wire.KindStop || string(payload) != "stop" || err != nil {
+			t.Fatalf("kind %d, %q, %v", kind, payload, err)
+		}
+	}
 }

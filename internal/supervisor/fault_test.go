@@ -46,6 +46,10 @@ const laterWrite = "later write"
 
 // fault is a launcher's Fault.
 func (f *faults) fault(operation string) error {
+	switch operation {
+	case "memfd", "seal", "proc", "file":
+		return nil // a segment is not needed
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if operation == "write" && f.greeted {
@@ -74,7 +78,7 @@ func (f *faults) end() (first string) {
 }
 
 func TestFaultsInAStart(t *testing.T) {
-	const operations = 10 // of a start
+	const operations = 9 // of a start
 	for _, forGood := range []bool{false, true} {
 		t.Run(fmt.Sprint("forGood=", forGood), func(t *testing.T) {
 			failed := make(map[string]int)
@@ -83,7 +87,7 @@ func TestFaultsInAStart(t *testing.T) {
 					failed[faultInAStart(t, &faults{n: n + 1, forGood: forGood})]++
 				})
 			}
-			want := map[string]int{"pipe": 5, "reader": 1, "segment": 1, "start": 1, "group": 1, "write": 1}
+			want := map[string]int{"pipe": 5, "reader": 1, "start": 1, "group": 1, "write": 1}
 			if !maps.Equal(failed, want) {
 				t.Errorf("these operations failed: %v, want %v", failed, want)
 			}

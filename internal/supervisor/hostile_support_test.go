@@ -5,6 +5,7 @@ package supervisor_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ import (
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/wire"
+	"example.com/parallel/internal/worker"
 )
 
 // What hostile workers do with what they were given.
@@ -36,12 +38,26 @@ func init() { parallel.Register(misbehave) }
 
 // mischief is an item. The harmless ones return N.
 type mischief struct {
-	How string
-	N   int
-	Dir string // where to report processes that the test must end
+	How  string
+	N    int
+	Dir  string // where to report processes that the test must end
+	Runs string // the file in which to note that it runs; empty: none
+}
+
+// noteRun adds the item's number to its file of runs.
+func noteRun(m mischief) {
+	f, err := os.OpenFile(m.Runs, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, m.N)
 }
 
 func misbehave(_ context.Context, m mischief) (int, error) {
+	if m.Runs != "" {
+		noteRun(m)
+	}
 	if m.How != "" {
 		f, ok := mischiefs[m.How]
 		if !ok {
@@ -60,14 +76,22 @@ func misbehave(_ context.Context, m mischief) (int, error) {
 var mischiefs = map[string]func(mischief){
 	"garbage on the results": func(mischief) { write(random(1 << 20)); pause() },
 	"a frame of absurd length": func(mischief) {
-		write([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.KindResults)})
+		worker.Forge(claim(math.MaxUint32))
 		write(make([]byte, 1<<20))
 		pause()
 	},
-	"half a frame":       func(mischief) { write([]byte{100, 0, 0, 0, byte(wire.KindResults), 1, 2, 3}); os.Exit(0) },
-	"a frame of no kind": func(mischief) { write(wire.Finish(wire.Begin(nil, 99))); pause() },
+	"a length and nothing":           func(mischief) { worker.Forge(claim(100)); pause() },
+	"a length, a little and results": func(mischief) { worker.Forge(claim(1 << 20)); write(random(10)) },
+	"half a frame":                   func(mischief) { worker.Forge(append(claim(100), 1, 2, 3)); os.Exit(0) },
+	"half a header":                  func(mischief) { write([]byte{100, 0, 0, 0, byte(wire.KindResults), 1, 2, 3}); os.Exit(0) },
+	"a byte":                         func(mischief) { write([]byte{1}) },
+	"a byte and nothing":             func(mischief) { write([]byte{1}); pause() },
+	"text":                           func(mischief) { write([]byte("GET / HTTP/1.0\r\n\r\n")) },
+	"zeros":                          func(mischief) { write(make([]byte, 500)) },
+	"a frame that is not numbered":   func(mischief) { write(frame(wire.KindResults, busy(1))); pause() },
+	"a frame of no kind":             func(mischief) { worker.Forge(frame(99, nil)); pause() },
 	"a second welcome": func(mischief) {
-		write(wire.Finish((&wire.Welcome{Version: 1}).Append(wire.Begin(nil, wire.KindHello))))
+		worker.Forge(frame(wire.KindHello, (&wire.Welcome{Version: 1}).Append(nil)))
 		pause()
 	},
 	"a result of its own":   func(mischief) { result(wire.RecordResult, current(), 8); pause() },
@@ -88,18 +112,28 @@ var mischiefs = map[string]func(mischief){
 	"it gives items back":    func(mischief) { results(wire.AppendDropped(nil, wire.RecordRecalled, 0, 1<<60)); pause() },
 	"it starts another item": func(mischief) { results(wire.AppendStarted(nil, 1<<60)) },
 
-	"no segment":            func(mischief) { resizeSegment(0) },
-	"half a segment":        func(mischief) { resizeSegment(2 << 10) },
-	"an enormous segment":   func(mischief) { resizeSegment(1 << 40) },
-	"a segment of noise":    func(mischief) { scribble(shm.RingsAt) },
-	"noise and an end":      func(mischief) { scribble(shm.RingsAt); os.Exit(0) },
-	"a lie in the segment":  func(mischief) { scribble(8); pause() },
-	"no segment and an end": func(mischief) { resizeSegment(0); os.Exit(0) },
+	"no segment":                 func(mischief) { resizeSegment(0) },
+	"half a segment":             func(mischief) { resizeSegment(2 << 10) },
+	"an enormous segment":        func(mischief) { resizeSegment(1 << 40) },
+	"a segment of noise":         func(mischief) { scribble(shm.RingsAt) },
+	"noise and an end":           func(mischief) { scribble(shm.RingsAt); os.Exit(0) },
+	"a lie in the segment":       func(mischief) { scribble(8); pause() },
+	"no segment and an end":      func(mischief) { resizeSegment(0); os.Exit(0) },
+	"a segment of zeros":         func(mischief) { overwrite(make([]byte, 56)) },
+	"a segment of zeros, an end": func(mischief) { overwrite(make([]byte, 56)); os.Exit(0) },
+	"a segment of ones":          func(mischief) { overwrite(bytes.Repeat([]byte{0xff}, 56)) },
+	"a segment of text, an end":  func(mischief) { overwrite([]byte("GET / HTTP/1.0\r\n\r\n")); os.Exit(0) },
+	"it tells itself things": func(mischief) {
+		if inherited.Shared != nil {
+			_, _ = inherited.Shared.Down.WriteAt(random(100), 0)
+			_ = inherited.Shared.Down.Truncate(0)
+		}
+	},
 	"a segment that changes": func(mischief) {
 		for range 1000 {
 			scribble(wordsSize)
 			if inherited.Shared != nil {
-				_, _ = inherited.Shared.WriteAt(random(100), shm.RingsAt)
+				_, _ = inherited.Shared.Up.WriteAt(random(100), shm.RingsAt)
 			}
 		}
 		pause()
@@ -114,7 +148,7 @@ var mischiefs = map[string]func(mischief){
 	"results of later items":     func(mischief) { results(wire.AppendRing(nil, current()+1, 1, 8, shm.RingsAt, 8)); pause() },
 	"results of no size":         func(mischief) { ringResults(1<<30, 0, 0) },
 	"it closes what it has": func(mischief) {
-		for fd := fdRequests; fd <= fdShared; fd++ {
+		for fd := fdRequests; fd <= fdDown; fd++ {
 			_ = syscall.Close(fd)
 		}
 		_ = syscall.Close(requestsFD)
@@ -159,7 +193,8 @@ const (
 	fdRequests = 3
 	fdResults  = 4
 	fdParent   = 5
-	fdShared   = 6
+	fdUp       = 6
+	fdDown     = 7
 )
 
 // requestsFD is the descriptor from which this worker reads. It is looked for before the
@@ -200,10 +235,20 @@ func random(n int) []byte {
 	return b
 }
 
-// results sends a frame with these records.
-func results(records []byte) {
-	write(wire.Finish(append(wire.Begin(nil, wire.KindResults), records...)))
+// frame is a frame that is not numbered yet.
+func frame(kind wire.Kind, payload []byte) []byte {
+	return wire.Finish(append(wire.Begin(nil, kind), payload...))
 }
+
+// claim is the header of a results frame of that length.
+func claim(length uint32) []byte {
+	header := wire.Begin(nil, wire.KindResults)
+	binary.LittleEndian.PutUint32(header, length)
+	return header
+}
+
+// results sends a frame with these records, as the worker does.
+func results(records []byte) { worker.Forge(frame(wire.KindResults, records)) }
 
 // result sends the outcome of an item, of so many bytes.
 func result(kind wire.RecordKind, seq uint64, size int) {
@@ -237,9 +282,12 @@ func current() uint64 {
 	if inherited.Shared == nil {
 		return 3
 	}
-	seq, _ := shm.New(inherited.Shared).Running()
+	seq, _ := segment().Running()
 	return seq
 }
+
+// segment is this worker's segment as its parent sees it.
+func segment() *shm.Segment { return shm.Open(inherited.Shared.Up, inherited.Shared.Down) }
 
 // recordsUnsent reports whether there are records in the segment that have not been sent,
 // besides what is in the ring.
@@ -247,8 +295,8 @@ func recordsUnsent() bool {
 	if inherited.Shared == nil {
 		return false
 	}
-	unsent := wire.NewCursor(shm.New(inherited.Shared).Unsent(0))
-	r, err := wire.ReadRecord(unsent)
+	unsent, _ := segment().Unsent(0)
+	r, err := wire.ReadRecord(wire.NewCursor(unsent))
 	return err == nil && r.Kind != wire.RecordResults
 }
 
@@ -260,14 +308,17 @@ func pause() { select {} }
 
 func resizeSegment(n int64) {
 	if inherited.Shared != nil {
-		_ = inherited.Shared.Truncate(n)
+		_ = inherited.Shared.Up.Truncate(n)
 	}
 }
 
 // scribble writes over the first n bytes of the segment.
-func scribble(n int) {
+func scribble(n int) { overwrite(random(n)) }
+
+// overwrite writes b to the start of the segment.
+func overwrite(b []byte) {
 	if inherited.Shared != nil {
-		_, _ = inherited.Shared.WriteAt(random(n), 0)
+		_, _ = inherited.Shared.Up.WriteAt(b, 0)
 	}
 }
 
@@ -302,7 +353,7 @@ func stray(m mischief) {
 // faster than that is read: the pipe is never empty.
 func chattyStray(m mischief) {
 	frames := filepath.Join(m.Dir, "frames")
-	frame := wire.Finish(append(wire.Begin(nil, wire.KindResults), busy(1)...))
+	frame := frame(wire.KindResults, busy(1))
 	_ = os.WriteFile(frames, bytes.Repeat(frame, 16<<20/len(frame)), 0o600)
 	child := exec.Command("cat", slices.Repeat([]string{frames}, 10_000)...)
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

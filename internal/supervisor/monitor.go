@@ -26,7 +26,6 @@ const (
 	lookStarved = time.Millisecond
 	lookMin     = time.Millisecond
 	lookMax     = 50 * time.Millisecond
-	lookSilent  = time.Second // for a worker that may have stopped for ever
 
 	worthRecall = 300 * time.Microsecond // of items that another worker could run: some round trips
 	graceLooks  = 20                     // for a worker to give back what it has not started, before it is killed
@@ -182,9 +181,9 @@ type watch struct {
 	decoding  int       // the item whose result or error was being decoded at the last look; −1: none
 	decodeAt  time.Time // the look at which decoding was first seen; zero: the Logger has been told
 
-	progress progress      // at the last look
-	lookedAt time.Time     // the last look
-	silent   time.Duration // how long progress has not changed: a sum of short times, since this process may have been stopped
+	progress progress // at the last look
+	silence  patience // with a worker that owes something; see progress
+	garbled  bool     // at the last look, what the worker says of itself made no sense
 }
 
 func newWatch() watch {
@@ -193,8 +192,9 @@ func newWatch() watch {
 
 // progress is what changes as a worker gets on.
 type progress struct {
-	first uint64 // the next item in turn; 0: none
-	sent  int64  // bytes written to the worker
+	first    uint64 // the next item in turn; 0: none
+	written  uint64 // the item after the last that was written to it
+	received uint64 // bytes of frames that did not come whole
 }
 
 // look does the monitor's work for one session.
@@ -205,7 +205,8 @@ func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
 		return
 	}
 	s.tellBoundLocked(m, now)
-	running := s.runningLocked()
+	running, ok := s.runningLocked()
+	s.lookGarbledLocked(ok, again)
 	if w := &s.watch; running != w.seen {
 		w.seen, w.seenAt, w.overMem, w.grace = running, now, 0, 0
 		if s.condemned {
@@ -242,21 +243,47 @@ func (s *session) tellBoundLocked(m *monitor, now time.Time) {
 	}
 }
 
-// lookSilentLocked kills a worker that has been sent items and has begun with none for too
-// long: it has been stopped. One that does not read is killed by the conn.
-func (s *session) lookSilentLocked(now time.Time, running uint64) {
-	w := &s.watch
-	first, _, _ := s.window.first()
-	p := progress{first: first, sent: s.worker.conn.sent.Load()}
-	waits := p.first > 0 && running == 0 && !s.busy && !s.worker.conn.writing.Load()
-	if waits && p == w.progress {
-		w.silent += min(now.Sub(w.lookedAt), 2*lookSilent)
-	} else {
-		w.silent = 0
+// lookGarbledLocked kills a worker if what it says of itself makes no sense twice in a row: a
+// word may be read while it changes.
+func (s *session) lookGarbledLocked(ok bool, again *agenda) {
+	if !ok && s.watch.garbled {
+		s.worker.breach(errGarbled)
 	}
-	w.progress, w.lookedAt = p, now
-	if w.silent >= s.call.pool.config.StartTimeout {
-		s.worker.kill(errSilent)
+	if s.watch.garbled = !ok; !ok {
+		again.add(lookMin)
+	}
+}
+
+// lookSilentLocked kills a worker that has been sent items and begins with none for too long,
+// or that stopped in the middle of a frame: it is stuck, or has lost what it was sent, or
+// something in it has written to its pipe. One that does not read is killed by the conn, and
+// one that was stopped while it runs an item is waited for.
+func (s *session) lookSilentLocked(now time.Time, running uint64) {
+	w, worker := &s.watch, s.worker
+	first, _, _ := s.window.first()
+	p := progress{first: first, written: s.written.Load()}
+	var partial bool
+	p.received, partial = worker.reader.frames.Partial()
+	idle := first > 0 && first < p.written && running == 0 && !s.busy && !worker.conn.writing.Load()
+	if p != w.progress || !idle && !partial {
+		w.progress = p
+		w.silence.reset()
+		return
+	}
+	did := worker.link.Process.Activity()
+	if did.Stopped && running != 0 {
+		w.silence.reset()
+		return
+	}
+	switch {
+	case !w.silence.look(now, did, s.call.pool.config.StartTimeout):
+		if idle && w.silence.silent >= pingSilence {
+			s.pingLocked()
+		}
+	case partial:
+		worker.breach(errStalled)
+	default:
+		worker.kill(errSilent)
 	}
 }
 
@@ -328,7 +355,7 @@ func (s *session) lookTimeoutLocked(now time.Time, again *agenda) {
 	isolated := s.isolateLocked() // or soon will be
 	left := limit + s.call.pool.config.KillDelay - now.Sub(s.watch.seenAt)
 	if left <= 0 && isolated {
-		s.worker.kill(s.call.pool.config.Errors.Timeout(limit))
+		s.worker.killItem(s.call.pool.config.Errors.Timeout(limit))
 	}
 	again.add(min(left, lookMax))
 }
@@ -347,7 +374,7 @@ func (s *session) lookMemoryLocked(again *agenda) {
 	if !s.isolateLocked() {
 		again.add(lookMin)
 	} else if s.watch.overMem++; s.watch.overMem > 1 {
-		s.worker.kill(s.call.pool.config.Errors.Memory(size, limit))
+		s.worker.killItem(s.call.pool.config.Errors.Memory(size, limit))
 	}
 }
 

@@ -20,10 +20,15 @@ type taking struct {
 	finished int          // items that ran well and are not entered yet
 	outcomes wire.Record  // what is left of the last record of outcomes; a Count of 0: nothing
 	leftover *wire.Cursor // what a dead worker left in the segment; nil: not read yet
+	garbled  bool         // that makes no sense
+	flights  []flight     // what a dead worker had in flight, and is not settled yet
+	guilt    verdict      // who of them is to blame
+	missed   bool         // that none is has not been counted yet
 }
 
 // handleRecords takes in what the worker has to say. With cut, it was found in the segment
-// of a dead worker: the pipe may have brought the start of it, and its end may be missing.
+// of a dead worker: the pipe may have brought the start of it. Its error says that it makes
+// no sense.
 func (s *session) handleRecords(c *wire.Cursor, cut bool) error {
 	s.setBusy(true)
 	err := s.handleAll(c, cut)
@@ -34,7 +39,7 @@ func (s *session) handleRecords(c *wire.Cursor, cut bool) error {
 	}
 	s.call.finished(n)
 	if err != nil && !cut { // before the worker can be given to another call
-		s.worker.kill(fmt.Errorf("it broke the protocol: %w", err))
+		s.worker.breach(err)
 	}
 	s.setBusy(false)
 	return err
@@ -68,8 +73,6 @@ func (s *session) handleAll(c *wire.Cursor, cut bool) error {
 		}
 		r, err := wire.ReadRecord(c)
 		switch {
-		case err != nil && cut:
-			return nil // what is malformed there counts as not finished
 		case err != nil:
 			return err
 		case !cut && c.Len() > shm.RecordsSize:
@@ -95,7 +98,7 @@ func (s *session) handleRecord(r wire.Record, cut bool) error {
 		}
 		return s.handleRing(r)
 	case wire.RecordStarted:
-		s.setStarted(r.Seq)
+		return s.handleStarted(r.Seq)
 	case wire.RecordDropped, wire.RecordRecalled:
 		return s.handleDropped(r)
 	case wire.RecordBusy:
@@ -115,10 +118,15 @@ func (s *session) handleResults(r wire.Record, cut bool) error {
 	return nil
 }
 
-func (s *session) setStarted(seq uint64) {
+// handleStarted takes in which item the worker is about to run: it can only be the first.
+func (s *session) handleStarted(seq uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if first, _, ok := s.window.first(); !ok || seq != first {
+		return fmt.Errorf("it starts item %d out of turn", seq)
+	}
 	s.started = seq
+	return nil
 }
 
 // has reports whether n items are in flight.
@@ -214,7 +222,8 @@ func (s *session) pop(seq uint64, n int) (f flight, behind int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, behind, ok = s.window.pop(seq, n); ok {
-		s.decoding = f.index
+		r := &s.worker.reader
+		s.decoding, r.settled, r.apart = f.index, f.end()-1, s.taking.outcomes.Apart()
 	}
 	s.emptiedLocked()
 	return f, behind, ok
@@ -242,9 +251,7 @@ func (s *session) settleOutcomes(cut bool) error {
 		return nil
 	case !ok:
 		seq := r.Seq
-		if *r = (wire.Record{}); cut {
-			return nil
-		}
+		*r = wire.Record{}
 		return fmt.Errorf("an outcome for item %d out of turn", seq)
 	}
 	kind, size := r.Kind, r.Size
@@ -324,62 +331,114 @@ func (s *session) handleDropped(r wire.Record) error {
 }
 
 // runningLocked is the item that the worker is running, as far as it says so and the item
-// is in flight; 0 is none.
-func (s *session) runningLocked() uint64 {
-	seq := s.started
+// is in flight; 0 is none. ok is false if what says so makes no sense.
+func (s *session) runningLocked() (seq uint64, ok bool) {
+	seq, ok = s.started, true
 	if s.worker.segment != nil {
-		seq, _ = s.worker.segment.Running()
+		seq, ok = s.worker.segment.Running()
 	}
 	if !s.window.contains(seq) {
-		return 0
+		seq = 0
 	}
-	return seq
+	return seq, ok
+}
+
+// isRunning reports whether the worker is running an item.
+func (s *session) isRunning() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq, _ := s.runningLocked()
+	return s.state != lost && seq != 0
 }
 
 // workerLost settles what was in flight on a worker that has died: results that it had
-// finished are taken in, the item that it was running is blamed, and the others go to other
+// finished are taken in, the items that are to blame fail, and the others go to other
 // workers. After a Goexit in code of the user's it is called again.
 func (s *session) workerLost() {
-	if s.worker.segment != nil && s.taking.leftover == nil {
-		s.taking.leftover = wire.NewCursor(s.worker.segment.Unsent(s.call.pool.MaxMessage()))
+	s.handleLeftover()
+	t := &s.taking
+	if flights, guilt, ok := s.lose(); ok {
+		t.flights, t.guilt = flights, guilt
+		t.missed = guilt == blamesNone && len(flights) > 0
 	}
-	if s.taking.leftover != nil {
-		_ = s.handleRecords(s.taking.leftover, true)
-	}
-	death := s.worker.death(nil)
-	flights, guilty := s.lose()
 	defer s.call.wake()
-	if len(flights) == 0 {
+	death := s.worker.death(nil)
+	if t.missed {
+		t.missed = false
+		if s.call.blame.diedBefore(t.flights[0].index, costly(death.Reason)) {
+			t.guilt = blamesFirst
+		}
+	}
+	for len(t.flights) > 0 {
+		f := &t.flights[0]
+		switch {
+		case f.count == 0:
+			t.flights = t.flights[1:]
+		case t.guilt == blamesFirst:
+			t.guilt = blamesNone
+			s.call.crashed(f.split(1).index, death)
+		case t.guilt == blamesAll && f.seq < s.written.Load():
+			blame := death
+			if !death.Own {
+				blame = s.garbled(death)
+			}
+			death.Own = false // the next one is another
+			s.call.crashed(f.split(1).index, blame)
+		default:
+			s.giveBack(f.split(f.count))
+		}
+	}
+}
+
+// costly reports whether it took a second or more to find out that a worker did nothing.
+func costly(reason error) bool {
+	return reason == errSilent || reason == errDeaf || errors.As(reason, new(presumption))
+}
+
+// garbled is the death of a worker that has left no evidence of what it ran, as the error of
+// an item that it may have run. Why it was killed stands for the item for which it was, which
+// was the first.
+func (s *session) garbled(death Crash) Crash {
+	death.Reason, death.Own = s.worker.brokenBy(), false
+	if death.Reason == nil {
+		death.Reason = errGarbled
+	}
+	return death
+}
+
+// handleLeftover takes in what the dead worker has left in the segment.
+func (s *session) handleLeftover() {
+	w := s.worker
+	if w.segment == nil || s.taking.garbled {
 		return
 	}
-	// A worker runs its items in order, so that the one that it was running can only be
-	// the first.
-	first := flights[0].split(1)
-	defer s.giveBack(flights...)
-	if guilty || s.call.blame.diedBefore(first.index) {
-		s.call.crashed(first.index, death)
-	} else {
-		s.giveBack(first)
+	if s.taking.leftover == nil {
+		unsent, ok := w.segment.Unsent(s.call.pool.MaxMessage())
+		s.taking.leftover, s.taking.garbled = wire.NewCursor(unsent), !ok
+	}
+	if w.brokenBy() == nil && s.handleRecords(s.taking.leftover, true) != nil {
+		s.taking.garbled = true
 	}
 }
 
-// lose empties the session, and reports whether the first item was running.
-func (s *session) lose() (flights []flight, guilty bool) {
+// lose empties the session, and says who is to blame for the death. ok is false if it has
+// done so before.
+func (s *session) lose() (flights []flight, guilt verdict, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state = lost
-	flights = s.window.clear()
-	return flights, len(flights) > 0 && s.guiltyLocked(flights[0].seq)
-}
-
-// guiltyLocked reports whether the dead worker was running item seq, the first of those in
-// flight. The item counts as running unless the segment says otherwise. The segment says 0
-// between two items, and the item before if that one took the worker with it after its
-// outcome had been sent.
-func (s *session) guiltyLocked(seq uint64) bool {
-	if s.worker.segment == nil {
-		return s.started == seq
+	if s.state == lost {
+		return nil, 0, false
 	}
-	running, ok := s.worker.segment.Running()
-	return !ok || running >= seq
+	s.state = lost
+	r := &s.worker.reader
+	e := evidence{broken: s.worker.brokenBy() != nil, garbled: s.taking.garbled, running: s.started, settled: r.settled, apart: true}
+	switch {
+	case s.worker.segment == nil:
+		e.garbled = e.garbled || !r.frames.CutInRecords()
+	case !e.garbled:
+		e.running, ok = s.worker.segment.Running()
+		e.garbled, e.apart = !ok, r.apart
+	}
+	e.first, _, _ = s.window.first()
+	return s.window.clear(), e.verdict(), true
 }

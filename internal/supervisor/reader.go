@@ -22,6 +22,8 @@ type reader struct {
 	turn    *pipe.Turn
 	frames  *wire.Reader
 	ring    []byte   // results that were read from the segment
+	settled uint64   // the last item that the worker has said the outcome of; 0: none
+	apart   bool     // it said that by a frame of its own
 	left    *message // what the leader has left to the follower; set before Yield, taken after Await
 
 	// The follower keeps here how far it has come: after a Goexit in code of the user's
@@ -56,7 +58,7 @@ type message struct {
 func (r *reader) receive() message {
 	kind, payload, err := r.frames.Next()
 	m := message{kind: kind, payload: payload, err: err}
-	if errors.Is(err, wire.ErrTooLarge) {
+	if errors.Is(err, wire.ErrProtocol) {
 		m.breach = err
 	}
 	return m
@@ -122,14 +124,14 @@ func persist(spawn func(func()), f func()) {
 func (w *worker) read() {
 	if w.reader.phase < ended {
 		if err := w.handleFrames(); err != nil {
-			w.kill(fmt.Errorf("it broke the protocol: %w", err))
+			w.breach(err)
 		}
 		w.reader.phase = ended
 	}
 	select {
 	case <-w.exited: // as it should be: the end of the process closed the pipe
 	case <-time.After(drainTimeout):
-		w.kill(errors.New("it closed its results"))
+		w.kill(presumption{errors.New("it closed its results")})
 	}
 	w.reap()
 }

@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -16,12 +18,13 @@ import (
 // meanwhile, each item that was claimed is settled once: by an outcome, by being given back,
 // or when the worker is lost.
 type session struct {
-	call   *call
-	worker *worker
-	begun  time.Time
-	tells  sync.WaitGroup // frames that are written without waiting for them; see tellLocked
-	sender sender         // the sending goroutine's
-	taking taking         // the reading goroutine's; see outcomes.go
+	call    *call
+	worker  *worker
+	begun   time.Time
+	tells   sync.WaitGroup // frames that are written without waiting for them; see tellLocked
+	sender  sender         // the sending goroutine's
+	taking  taking         // the reading goroutine's; see outcomes.go
+	written atomic.Uint64  // the sequence number after the last item that was written to the worker completely
 
 	mu        sync.Mutex
 	changed   sync.Cond    // the sender should look again
@@ -58,6 +61,7 @@ type sender struct {
 func newSession(d *call, w *worker) *session {
 	s := &session{call: d, worker: w, begun: time.Now(), watch: newWatch()}
 	s.changed.L = &s.mu
+	s.window.next = w.lastSeq + 1
 	return s
 }
 
@@ -202,18 +206,26 @@ func (s *session) wake() {
 // backlogLocked is the time that the items in flight should take; 0 if that is not known.
 func (s *session) backlogLocked() time.Duration { return s.call.Cost().Of(s.window.items) }
 
-// recallLocked asks the worker to give back what it has not started.
+// recallLocked asks the worker to give back what it has not started, if there may be such.
 func (s *session) recallLocked() {
-	if s.window.items < 2 || !s.worker.conn.recalling() {
+	if s.window.items > 1 {
+		s.pingLocked()
+	}
+}
+
+// pingLocked asks the worker to give back what it has not started, which may be nothing.
+func (s *session) pingLocked() {
+	if !s.worker.conn.recalling() {
 		return
 	}
 	s.tellLocked(wire.Finish(wire.Begin(nil, wire.KindRecall)))
 }
 
-// tellLocked sends a frame without waiting for it: a worker that does not read must not hold
-// up the clocks of others.
+// tellLocked sends a copy of a frame without waiting for it: a worker that does not read must
+// not hold up the clocks of others.
 func (s *session) tellLocked(frame []byte) {
 	w := s.worker
+	frame = slices.Clone(frame)
 	s.tells.Go(func() {
 		if err := w.conn.write(frame, 1, w.segment); err != nil {
 			s.fail(err)

@@ -2,8 +2,10 @@ package supervisor_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"example.com/parallel"
 	"example.com/parallel/internal/testkit"
+	"example.com/parallel/internal/wire"
 )
 
 // Starts that fail because of what the worker does before it reaches Init.
@@ -49,10 +52,19 @@ func startAs(how string) {
 	case "crash":
 		panic("in an init function")
 	case "talk nonsense":
-		_, _ = inherited.Results.Write([]byte("\x05\x00\x00\x00\x06hello"))
+		talk(append(wire.Begin(nil, 6), "hello"...), 5)
 	case "talk too much":
-		_, _ = inherited.Results.Write([]byte("\xff\xff\xff\xff\x01"))
+		talk(wire.Begin(nil, 1), math.MaxUint32)
+	case "print on the results":
+		_, _ = inherited.Results.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
 	}
+}
+
+// talk writes the first frame, which claims that length.
+func talk(frame []byte, length uint32) {
+	binary.LittleEndian.PutUint32(frame, length)
+	new(wire.Sealer).Seal(frame)
+	_, _ = inherited.Results.Write(frame)
 }
 
 func TestStartsThatFail(t *testing.T) {
@@ -64,7 +76,8 @@ func TestStartsThatFail(t *testing.T) {
 		{"exit", []string{"ended before it had reached parallel.Init"}},
 		{"crash", []string{"ended before it had reached parallel.Init", "panic: in an init function"}},
 		{"talk nonsense", []string{"broke the protocol", "out of turn"}},
-		{"talk too much", []string{"broke the protocol", "larger than allowed"}},
+		{"talk too much", []string{"broke the protocol", "the limit is"}},
+		{"print on the results", []string{"broke the protocol", "is no frame"}},
 		{anotherBuild, []string{"another build", "it lacks"}},
 	} {
 		t.Run(test.how, func(t *testing.T) {

@@ -37,12 +37,14 @@ type window struct {
 	items   int            // in all of them
 	bytes   int            // their encoded size
 	slots   [shm.Slots]int // how many of the items are in each slot of the segment
+	next    uint64         // the sequence number after the last one that was ever added
 }
 
 // add puts f behind what is in flight.
 func (w *window) add(f flight) {
 	w.flights = append(w.flights, f)
 	w.count(f, 1)
+	w.next = f.end()
 }
 
 // count counts f in, with sign 1, or out, with sign −1.
@@ -74,24 +76,30 @@ func (w *window) peek(seq uint64, n int) (f flight, ok bool) {
 }
 
 // pop takes at most n items that follow one another out of flight, if seq is the first. If
-// it is not, behind is how many items from seq on have been popped before.
+// it is not, behind is how many items from seq on are in flight no more.
 func (w *window) pop(seq uint64, n int) (f flight, behind int, ok bool) {
-	if w.empty() {
-		return flight{}, 0, false
+	first := w.next
+	if !w.empty() {
+		first = w.flights[0].seq
 	}
-	first := &w.flights[0]
-	if first.seq != seq {
-		if seq < first.seq {
-			behind = int(min(first.seq-seq, math.MaxInt32))
+	if w.empty() || seq != first {
+		if seq < first {
+			behind = int(min(first-seq, math.MaxInt32))
 		}
 		return flight{}, behind, false
 	}
+	return w.popFirst(n), 0, true
+}
+
+// popFirst takes at most n items that follow one another out of flight.
+func (w *window) popFirst(n int) (f flight) {
+	first := &w.flights[0]
 	f = first.split(min(n, first.count))
 	if first.count == 0 {
 		w.flights = w.flights[1:]
 	}
 	w.count(f, -1)
-	return f, 0, true
+	return f
 }
 
 // drop takes the items first to last out of flight, as far as they are in flight, and
@@ -150,6 +158,6 @@ func (w *window) freeSlot() int {
 // clear empties the window and returns what was in flight.
 func (w *window) clear() []flight {
 	flights := w.flights
-	*w = window{}
+	*w = window{next: w.next}
 	return flights
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type worker struct {
 	mu      sync.Mutex
 	status  status
 	reason  error               // why this package killed it first; errRetired: it was not needed; nil: it has not
+	own     bool                // it was killed because of its item's own limit
+	broken  error               // how it broke the protocol; nil: it has not
 	exit    transport.Exit      // from exited on
 	session *session            // takes in the results; nil while it is idle
 	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
@@ -70,7 +73,7 @@ func newWorker(p *Pool, link *transport.Worker) *worker {
 		exited: make(chan struct{}), dead: make(chan struct{}),
 		welcome: make(chan wire.Welcome, 1), calls: make(map[uint64]struct{}),
 	}
-	w.conn.init(link.Requests, p.config.StartTimeout, func() { w.kill(errDeaf) })
+	w.conn.init(link.Requests, w.deaf)
 	w.reader.init(link.Results)
 	return w
 }
@@ -158,12 +161,23 @@ func (w *worker) death(reason error) Crash {
 	if w.reason != nil && w.reason != errRetired {
 		reason = w.reason
 	}
-	return Crash{PID: w.pid(), ExitCode: w.exit.Code, Signal: w.exit.Signal, Stderr: w.output.stderr.bytes(), Reason: reason}
+	if errors.As(reason, new(presumption)) && (w.exit.Code >= 0 || w.exit.Signal != os.Kill) {
+		reason = nil // it has ended by itself
+	}
+	return Crash{
+		PID: w.pid(), ExitCode: w.exit.Code, Signal: w.exit.Signal, Stderr: w.output.stderr.bytes(),
+		Reason: reason, Own: w.own,
+	}
 }
 
 // kill ends the worker and all that it started. reason is the error of the item that it is
 // running.
-func (w *worker) kill(reason error) {
+func (w *worker) kill(reason error) { w.killFor(reason, false) }
+
+// killItem is kill for a worker whose item has exceeded a limit of its own.
+func (w *worker) killItem(reason error) { w.killFor(reason, true) }
+
+func (w *worker) killFor(reason error, own bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.status >= gone {
@@ -171,9 +185,55 @@ func (w *worker) kill(reason error) {
 	}
 	w.status = ending
 	if w.reason == nil {
-		w.reason = reason
+		w.reason, w.own = reason, own
 	}
 	w.link.Process.Kill()
+}
+
+// presumption is why a worker is killed that seems to be ending: if it ended by itself, its
+// exit says more.
+type presumption struct{ error }
+
+// Unwrap makes errors.Is find what it is about.
+func (p presumption) Unwrap() error { return p.error }
+
+// breach gives up a worker that broke the protocol: what it says is not believed any more.
+func (w *worker) breach(err error) {
+	err = fmt.Errorf("it broke the protocol: %w", err)
+	w.setBroken(err)
+	w.kill(err)
+}
+
+func (w *worker) setBroken(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == nil {
+		w.broken = err
+	}
+}
+
+// brokenBy is how the worker broke the protocol; nil: it has not.
+func (w *worker) brokenBy() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.broken
+}
+
+// deaf is asked whether the worker, which does not read what is being written to it, is given
+// up. One that was stopped in an item is not.
+func (w *worker) deaf(p *patience) (giveUp bool) {
+	did := w.link.Process.Activity()
+	if did.Stopped {
+		if s := w.serves(); s != nil && s.isRunning() {
+			p.reset()
+			return false
+		}
+	}
+	if !p.look(time.Now(), did, w.pool.config.StartTimeout) {
+		return false
+	}
+	w.kill(errDeaf)
+	return true
 }
 
 // retire ends a worker that is not needed any more.
@@ -185,7 +245,7 @@ func (w *worker) giveUpWriting(err error) {
 	select {
 	case <-w.exited:
 	case <-time.After(drainTimeout):
-		w.kill(fmt.Errorf("it cannot be written to: %w", err))
+		w.kill(presumption{fmt.Errorf("it cannot be written to: %w", err)})
 	}
 }
 

@@ -65,6 +65,23 @@ type Process interface {
 	// Resident is the memory that the process has in use, in bytes. The error is
 	// errors.ErrUnsupported if that cannot be known. After Wait it is another.
 	Resident() (int64, error)
+	// Activity is what the process is doing, as far as the system says so. It may take tens
+	// of microseconds.
+	Activity() Activity
+}
+
+// Activity is what a process is doing at a moment.
+type Activity struct {
+	Known   bool          // the rest is
+	Stopped bool          // by a signal, or by a debugger
+	Eager   bool          // a thread of it is running, wants to run, or waits for a disk
+	CPU     time.Duration // that it has used, in steps of some milliseconds
+}
+
+// CouldAct reports whether a process could have acted since before: it has used a processor,
+// or none of its threads wants one. If nothing is known of it, it could not have.
+func (a Activity) CouldAct(before Activity) bool {
+	return a.Known && (!a.Eager || before.Known && a.CPU > before.CPU)
 }
 
 // Exit is how a process ended.

@@ -2,9 +2,18 @@
 // stream, and the messages in them. It knows neither the types of items nor
 // how a worker is started.
 //
-// A frame is its length (4 bytes, little-endian, without the header), its kind
-// (1 byte) and its payload. A reader of frames does not trust them: no payload
-// makes a parser panic, loop, or allocate more than the payload's own size.
+// A frame is a header and its payload. The header says how long the payload is, what
+// kind it has, and the frame's number on its stream, and proves itself by a check over
+// these: what else writes to the stream, takes bytes out of it, or says something twice,
+// does not pass for a frame.
+//
+//	0        4               8       12
+//	length   kind | number   check   payload …      4 bytes each, little-endian
+//
+// Begin and Finish make a frame. A Sealer numbers it when it is written, since only then
+// it is known which frames come before. A Reader verifies numbers and checks, and does not
+// trust what it has read: no payload makes a parser panic, loop, or allocate more than the
+// payload's own size.
 package wire
 
 import (
@@ -14,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync/atomic"
 )
 
 // Version is the protocol's. Both sides must have the same.
@@ -38,31 +48,67 @@ const (
 	// Slack is what a frame may hold besides one message of the largest size.
 	Slack = 4 << 20
 	// HeaderLen is the size of what stands before a frame's payload.
-	HeaderLen = 5
+	HeaderLen = 12
 
 	readStep = 1 << 20 // how far a buffer may grow ahead of the bytes that have arrived
 )
 
-// ErrTooLarge is in the error of a Reader that met a frame over its limit.
-var ErrTooLarge = errors.New("frame is larger than allowed")
+// ErrProtocol is in the error of a Reader that met what is no frame, or not the next one, or
+// one over its limit. What comes behind it cannot be read.
+var ErrProtocol = errors.New("protocol error")
 
 // Begin starts a frame of the given kind in dst[:0]. Append the payload to what
 // it returns, then call Finish.
 func Begin(dst []byte, kind Kind) []byte {
-	return append(dst[:0], 0, 0, 0, 0, byte(kind))
+	return append(dst[:0], 0, 0, 0, 0, byte(kind), 0, 0, 0, 0, 0, 0, 0)
 }
 
-// Finish completes a frame that Begin started; what it returns can be written.
+// Finish completes a frame that Begin started. What it returns can be written when a Sealer
+// has numbered it.
 func Finish(frame []byte) []byte {
 	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-HeaderLen))
 	return frame
 }
 
-// Reader reads frames. It is not safe for concurrent use.
+// Sealer numbers the frames of a stream in the order in which they are written. The zero
+// value is for a stream's first frame. It is not safe for concurrent use.
+type Sealer struct{ next uint32 }
+
+// Seal numbers frames, which follow one another and are to be written next. The payload of
+// the last one may come behind them.
+func (s *Sealer) Seal(frames []byte) {
+	for len(frames) >= HeaderLen {
+		length, kind := binary.LittleEndian.Uint32(frames), uint32(frames[4])
+		about := kind | s.next<<8
+		binary.LittleEndian.PutUint32(frames[4:], about)
+		binary.LittleEndian.PutUint32(frames[8:], check(length, about))
+		s.next++
+		frames = frames[min(uint64(len(frames)), HeaderLen+uint64(length)):]
+	}
+}
+
+// check is what proves the header of those two words. That of zeros is not zero. It is the
+// finalizer of MurmurHash3 (Austin Appleby, public domain), one bit of difference changes
+// half of its bits.
+func check(length, about uint32) uint32 {
+	h := uint64(length)<<32 | uint64(about) ^ 0x706172616c6c656c // "parallel"
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return uint32(h >> 32)
+}
+
+// Reader reads frames. It is not safe for concurrent use, but for Partial and Received.
 type Reader struct {
-	r   *bufio.Reader
-	max int
-	buf []byte
+	r        *bufio.Reader
+	max      int
+	number   uint32 // the next frame's
+	buf      []byte
+	kind     Kind          // of the frame that is being read
+	want     int           // the length of its payload; 0: none is being read
+	partial  atomic.Bool   // waits for the rest of a frame
+	received atomic.Uint64 // bytes that have come while it waited for that
 }
 
 // NewReader returns a Reader of frames from r with at most max bytes of payload.
@@ -76,25 +122,65 @@ func (r *Reader) SetMax(max int) { r.max = max }
 // Buffered reports whether something has been read that Next has not returned.
 func (r *Reader) Buffered() bool { return r.r.Buffered() > 0 }
 
+// Partial reports whether the Reader waits for the rest of a frame whose start has come, and
+// how much of the rests of frames has come so far: if that does not change, the other side
+// has stopped within a frame. It may be called from any goroutine.
+func (r *Reader) Partial() (received uint64, waiting bool) {
+	return r.received.Load(), r.partial.Load()
+}
+
 // Next reads one frame. The payload is valid until the next call. The error is
-// io.EOF at the end of the stream, and io.ErrUnexpectedEOF within a frame.
+// io.EOF at the end of the stream, and io.ErrUnexpectedEOF within a frame. If it is
+// ErrProtocol, no further call makes sense.
 func (r *Reader) Next() (Kind, []byte, error) {
-	header, err := r.r.Peek(HeaderLen)
+	header, err := r.header()
 	if err != nil {
-		if len(header) > 0 && err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
 		return 0, nil, err
 	}
-	n, kind := int64(binary.LittleEndian.Uint32(header)), Kind(header[4])
+	length, about := binary.LittleEndian.Uint32(header), binary.LittleEndian.Uint32(header[4:])
+	switch {
+	case binary.LittleEndian.Uint32(header[8:]) != check(length, about):
+		return 0, nil, fmt.Errorf("%w: %q is no frame", ErrProtocol, header)
+	case about>>8 != r.number&(1<<24-1):
+		return 0, nil, fmt.Errorf("%w: frame %d in place of frame %d", ErrProtocol, about>>8, r.number&(1<<24-1))
+	case int64(length) > int64(r.max):
+		return 0, nil, fmt.Errorf("%w: a frame of %d bytes, the limit is %d", ErrProtocol, length, r.max)
+	}
+	r.number++
 	_, _ = r.r.Discard(HeaderLen) // they are in the buffer
-	if n > int64(r.max) {
-		return 0, nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, r.max)
-	}
-	if err := r.fill(int(n)); err != nil {
+	r.kind, r.want = Kind(about), int(length)
+	if err := r.fill(r.want); err != nil {
 		return 0, nil, err
 	}
-	return kind, r.buf, nil
+	r.want = 0
+	return r.kind, r.buf, nil
+}
+
+// CutInRecords is for a stream that has ended. It reports whether the end can be where a
+// worker stopped writing: not within a frame, or within one of results, the start of which
+// has come.
+func (r *Reader) CutInRecords() bool {
+	return r.want == 0 || r.kind == KindResults && startOfRecords(r.buf, r.want)
+}
+
+// header waits for the header of the next frame, and returns it without taking it.
+func (r *Reader) header() ([]byte, error) {
+	_, err := r.r.Peek(1)
+	for err == nil && r.r.Buffered() < HeaderLen {
+		r.partial.Store(true)
+		_, err = r.r.Peek(r.r.Buffered() + 1)
+		r.received.Add(1)
+	}
+	if r.partial.Load() {
+		r.partial.Store(false)
+	}
+	switch {
+	case err == io.EOF && r.r.Buffered() > 0:
+		return nil, io.ErrUnexpectedEOF
+	case err != nil:
+		return nil, err
+	}
+	return r.r.Peek(HeaderLen)
 }
 
 // fill reads n bytes into r.buf. The buffer grows as the bytes arrive, since a
@@ -104,17 +190,22 @@ func (r *Reader) fill(n int) error {
 	if cap(r.buf) > keep && n < cap(r.buf)/16 {
 		r.buf = nil // a large message is over: do not hold its memory
 	}
+	if r.r.Buffered() < n {
+		r.partial.Store(true)
+		defer r.partial.Store(false)
+	}
 	r.buf = r.buf[:0]
 	for len(r.buf) < n {
 		have := len(r.buf)
-		step := min(n-have, max(readStep, have))
-		if cap(r.buf)-have < step {
-			grown := make([]byte, have, have+step)
+		if have == cap(r.buf) {
+			grown := make([]byte, have, have+min(n-have, max(readStep, have)))
 			copy(grown, r.buf)
 			r.buf = grown
 		}
-		r.buf = r.buf[:have+step]
-		if _, err := io.ReadFull(r.r, r.buf[have:]); err != nil {
+		m, err := r.r.Read(r.buf[have:min(n, cap(r.buf))])
+		r.buf = r.buf[:have+m]
+		r.received.Add(uint64(m))
+		if err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}

@@ -14,10 +14,15 @@ const perByte = 20
 // FuzzReader reads frames out of anything: it neither panics, nor allocates much
 // more than it was given, nor returns what was not there.
 func FuzzReader(f *testing.F) {
-	f.Add(append(frame(KindHello, "hello"), frame(KindResults, "")...), 100)
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1, 2}, 1<<31-1)
-	f.Add([]byte{5, 0, 0, 0}, 5)
-	f.Fuzz(func(t *testing.T, src []byte, limit int) {
+	f.Add(append(frame(KindHello, "hello"), frame(KindResults, "")...), 100, true)
+	f.Add(frame(KindHello, "hello"), 100, false)
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 1<<31-1, true)
+	f.Add([]byte{5, 0, 0, 0}, 5, false)
+	f.Fuzz(func(t *testing.T, src []byte, limit int, seal bool) {
+		if seal { // or hardly anything would be a frame
+			src = bytes.Clone(src)
+			new(Sealer).Seal(src)
+		}
 		seen := 0
 		grown := allocated(func() {
 			r := NewReader(bytes.NewReader(src), limit)

@@ -384,3 +384,54 @@ func ReadRecord(c *Cursor) (Record, error) {
 	}
 	return r, nil
 }
+
+// GatherSize is how large a record may be that is gathered with others. One that is larger,
+// and each RecordResult, has a frame of its own.
+const GatherSize = 64 << 10
+
+// Apart reports whether the record is an outcome that certainly has a frame of its own.
+func (r *Record) Apart() bool {
+	return r.Kind == RecordResult || r.Kind == RecordFailure && len(r.Data) > GatherSize
+}
+
+// startOfRecords reports whether b may be the start of records of total bytes.
+func startOfRecords(b []byte, total int) bool {
+	for len(b) > 0 {
+		c := NewCursor(b)
+		if _, err := ReadRecord(c); err != nil {
+			return startOfRecord(b, total)
+		}
+		total -= len(b) - c.Len()
+		b = b[len(b)-c.Len():]
+	}
+	return true
+}
+
+// startOfRecord reports whether b, which is no whole record, may be the start of one that is
+// within total bytes.
+func startOfRecord(b []byte, total int) bool {
+	numbers := 4 // at most, before what else there is
+	switch RecordKind(b[0]) {
+	case RecordResult, RecordFailure:
+		numbers = 1
+	case RecordResults:
+		numbers = 3
+	case RecordRing, RecordStarted, RecordDropped, RecordRecalled, RecordBusy:
+		return len(b) < 1+(numbers+1)*binary.MaxVarintLen64
+	default:
+		return false
+	}
+	rest := b[1:]
+	for range numbers {
+		_, n := binary.Uvarint(rest)
+		if n <= 0 {
+			return n == 0 // too few bytes
+		}
+		rest = rest[n:]
+	}
+	if len(rest) < 4 {
+		return true
+	}
+	length, before := uint64(binary.LittleEndian.Uint32(rest)), len(b)-len(rest)+4
+	return length > uint64(len(rest)-4) && length <= uint64(max(0, total-before))
+}

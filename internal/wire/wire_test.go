@@ -14,19 +14,30 @@ import (
 	"time"
 )
 
-// frame is a complete frame.
+// frame is a complete frame, the first of its stream.
 func frame(kind Kind, payload string) []byte {
-	return Finish(append(Begin(nil, kind), payload...))
+	f := Finish(append(Begin(nil, kind), payload...))
+	new(Sealer).Seal(f)
+	return f
+}
+
+// stream is frames that follow one another.
+func stream(frames ...[]byte) []byte {
+	all := slices.Concat(frames...)
+	new(Sealer).Seal(all)
+	return all
 }
 
 func TestFramesRoundTrip(t *testing.T) {
 	payloads := []string{"", "a", string(make([]byte, 100)), string(bytes.Repeat([]byte("x"), 5<<20)), "end"}
-	var stream []byte
+	var frames [][]byte
 	for i, p := range payloads {
-		stream = append(stream, frame(Kind(i+1), p)...)
+		frames = append(frames, frame(Kind(i+1), p))
 	}
+	stream := stream(frames...)
 	for name, from := range map[string]io.Reader{
 		"whole": bytes.NewReader(stream), "halves": iotest.HalfReader(bytes.NewReader(stream)),
+		"a byte at a time": &smallReads{stream, 1}, "a header and a byte at a time": &smallReads{stream, HeaderLen + 1},
 		"with the error": iotest.DataErrReader(bytes.NewReader(stream)),
 	} {
 		r := NewReader(from, 5<<20)
@@ -48,11 +59,11 @@ func TestFrameLargerThanAllowed(t *testing.T) {
 		large     bool
 	}{{10, 10, false}, {11, 10, true}, {0, 0, false}, {1, 0, true}, {1 << 20, 1<<20 - 1, true}} {
 		_, _, err := NewReader(bytes.NewReader(frame(1, string(make([]byte, test.size)))), test.max).Next()
-		if errors.Is(err, ErrTooLarge) != test.large || !test.large && err != nil {
+		if errors.Is(err, ErrProtocol) != test.large || !test.large && err != nil {
 			t.Errorf("%d bytes, limit %d: %v", test.size, test.max, err)
 		}
 	}
-	r := NewReader(bytes.NewReader(append(frame(1, "a"), frame(2, "bcd")...)), 1)
+	r := NewReader(bytes.NewReader(stream(frame(1, "a"), frame(2, "bcd"))), 1)
 	if _, _, err := r.Next(); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +89,9 @@ func TestFrameTruncatedAtEveryByte(t *testing.T) {
 
 // TestLengthIsOnlyAClaim has a frame claim 4 GiB and bring 10 bytes.
 func TestLengthIsOnlyAClaim(t *testing.T) {
-	src := append(binary.LittleEndian.AppendUint32(nil, math.MaxUint32), byte(KindItems))
+	src := Begin(nil, KindItems)
+	binary.LittleEndian.PutUint32(src, math.MaxUint32)
+	new(Sealer).Seal(src)
 	src = append(src, "ten bytes."...)
 	grown := allocated(func() {
 		if _, _, err := NewReader(bytes.NewReader(src), math.MaxInt).Next(); err != io.ErrUnexpectedEOF {
@@ -100,11 +113,111 @@ func allocated(f func()) int64 {
 }
 
 func TestReaderDoesNotHoldLargeMessages(t *testing.T) {
-	stream := append(frame(1, string(make([]byte, 64<<20))), frame(1, "small")...)
-	r := NewReader(bytes.NewReader(stream), 64<<20)
+	r := NewReader(bytes.NewReader(stream(frame(1, string(make([]byte, 64<<20))), frame(1, "small"))), 64<<20)
 	_, _, _ = r.Next()
 	if _, payload, err := r.Next(); err != nil || cap(payload) > 2*readStep {
 		t.Errorf("a small frame lies in a buffer of %d bytes, %v", cap(payload), err)
+	}
+}
+
+// smallReads reads n bytes at a time, but for a long run of the same byte.
+type smallReads struct {
+	src []byte
+	n   int
+}
+
+func (r *smallReads) Read(b []byte) (int, error) {
+	if len(r.src) == 0 {
+		return 0, io.EOF
+	}
+	n := min(r.n, len(b), len(r.src))
+	if len(r.src) > 1000 {
+		n = min(max(n, len(r.src)-1000), len(b))
+	}
+	copy(b, r.src[:n])
+	r.src = r.src[n:]
+	return n, nil
+}
+
+// TestWhatIsNoFrame has something stand where the second frame of a stream should, or be
+// missing there.
+func TestWhatIsNoFrame(t *testing.T) {
+	first, second, third := frame(KindHello, "hello"), frame(KindResults, "results"), frame(KindResults, "more")
+	whole := stream(first, second, third)
+	one, two := whole[:len(first)], whole[len(first):len(first)+len(second)]
+	for _, test := range []struct {
+		name string
+		src  []byte
+	}{
+		{"text", slices.Concat(one, []byte("GET / HTTP/1.0\r\n\r\n"), two)},
+		{"a byte", slices.Concat(one, []byte{1}, two)},
+		{"zeros", slices.Concat(one, make([]byte, 500))},
+		{"ones", slices.Concat(one, bytes.Repeat([]byte{0xff}, 500))},
+		{"the first again", slices.Concat(one, one, two)},
+		{"the third", slices.Concat(one, whole[len(first)+len(second):])},
+		{"a frame that is not numbered", slices.Concat(one, Finish(Begin(nil, KindResults)))},
+		{"a frame of another stream", slices.Concat(one, second)},
+		{"all but its first byte", slices.Concat(one, two[1:], make([]byte, 20))},
+	} {
+		r := NewReader(bytes.NewReader(test.src), 100)
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if kind, payload, err := r.Next(); !errors.Is(err, ErrProtocol) {
+			t.Errorf("%s: kind %d, %q, %v", test.name, kind, payload, err)
+		}
+	}
+}
+
+// TestEveryBitOfAHeaderCounts changes each bit of a header.
+func TestEveryBitOfAHeaderCounts(t *testing.T) {
+	for bit := range 8 * HeaderLen {
+		src := append(frame(KindItems, "payload"), make([]byte, 1000)...)
+		src[bit/8] ^= 1 << (bit % 8)
+		if kind, payload, err := NewReader(bytes.NewReader(src), math.MaxInt).Next(); !errors.Is(err, ErrProtocol) {
+			t.Errorf("bit %d: kind %d, %q, %v", bit, kind, payload, err)
+		}
+	}
+}
+
+// TestNumbersGoRound has a stream of more frames than a header has numbers.
+func TestNumbersGoRound(t *testing.T) {
+	s, r := Sealer{next: 1<<24 - 2}, Reader{number: 1<<24 - 2}
+	frames := bytes.Repeat(Finish(Begin(nil, KindRecall)), 4)
+	s.Seal(frames)
+	r.r, r.max = NewReader(bytes.NewReader(frames), 0).r, 0
+	for range 4 {
+		if kind, _, err := r.Next(); kind != KindRecall || err != nil {
+			t.Fatal(kind, err)
+		}
+	}
+}
+
+// TestPartial has a Reader wait in the middle of a frame.
+func TestPartial(t *testing.T) {
+	src, dst := io.Pipe()
+	r := NewReader(src, 100)
+	f := frame(KindItems, "payload")
+	next := make(chan error)
+	read := func() { _, _, err := r.Next(); next <- err }
+	for _, cut := range []int{1, HeaderLen - 1, HeaderLen, HeaderLen + 1, len(f) - 1} {
+		r.number = 0
+		go read()
+		before, waiting := r.Partial()
+		if waiting {
+			t.Errorf("cut at %d: it waits before the start", cut)
+		}
+		_, _ = dst.Write(f[:cut])
+		for waiting = false; !waiting; _, waiting = r.Partial() {
+			runtime.Gosched()
+		}
+		_, _ = dst.Write(f[cut:])
+		if err := <-next; err != nil {
+			t.Fatal(err)
+		}
+		if after, waiting := r.Partial(); waiting || after == before {
+			t.Errorf("cut at %d: it waits behind the end, %v, or has received nothing, %d", cut, waiting, after)
+		}
 	}
 }
 
@@ -285,5 +398,43 @@ func TestCursorStaysAtItsFirstError(t *testing.T) {
 	}
 	if !errors.Is(c.End(), ErrMalformed) {
 		t.Errorf("End = %v", c.End())
+	}
+}
+
+// TestCutInRecords has a stream end at every byte of a frame of records, and at some of what
+// is none.
+func TestCutInRecords(t *testing.T) {
+	var all []byte
+	for _, r := range records {
+		all = appendRecord(all, r)
+	}
+	results := frame(KindResults, string(all))
+	for n := range len(results) + 1 {
+		r := NewReader(bytes.NewReader(results[:n]), len(results))
+		_, _, _ = r.Next()
+		if !r.CutInRecords() {
+			t.Errorf("%d of %d bytes cannot be the start", n, len(results))
+		}
+	}
+	for name, payload := range map[string]string{
+		"text":                               "GET / HTTP/1.0",
+		"zeros":                              string(make([]byte, 10)),
+		"a record of no kind":                string(append(appendRecord(nil, records[0]), 77)),
+		"data that is longer than the frame": string([]byte{byte(RecordResult), 1, 0xff, 0xff, 0xff, 0x7f, 1}),
+		"results that do not fit":            string([]byte{byte(RecordResults), 1, 3, 3, 2, 0, 0, 0, 1, 1, 1}),
+		"a number that is none":              string(append([]byte{byte(RecordResult)}, bytes.Repeat([]byte{0xff}, 20)...)),
+		"numbers without end":                string(append([]byte{byte(RecordBusy)}, bytes.Repeat([]byte{0xff}, 60)...)),
+	} {
+		f := append(Begin(nil, KindResults), payload...)
+		binary.LittleEndian.PutUint32(f, 1000)
+		new(Sealer).Seal(f)
+		r := NewReader(bytes.NewReader(f), 1000)
+		if _, _, err := r.Next(); err != io.ErrUnexpectedEOF || r.CutInRecords() {
+			t.Errorf("%s: %v, and it may be the start of records", name, err)
+		}
+	}
+	r := NewReader(bytes.NewReader(frame(KindStop, "all of it")[:15]), 1000)
+	if _, _, err := r.Next(); err != io.ErrUnexpectedEOF || r.CutInRecords() {
+		t.Errorf("%v, and another kind may be the start of records", err)
 	}
 }

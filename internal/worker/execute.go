@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/guard"
+	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/wire"
 )
 
@@ -30,6 +31,10 @@ func (w *worker) next() (*call, context.Context) {
 	defer w.mu.Unlock()
 	w.learnLocked()
 	w.claimed = queuedRun{}
+	if w.doomed {
+		w.results.flush()
+		w.die()
+	}
 	w.awaitDoorbellLocked()
 	w.flushLocked()
 	for w.queue.empty() {
@@ -86,7 +91,7 @@ func (w *worker) quantum(c *call) int {
 	if !w.mapping.Shared() {
 		return 1
 	}
-	return c.function.Cost.Items(quantumTime)
+	return min(c.function.Cost.Items(quantumTime), shm.RingCount)
 }
 
 // run runs the items of the Part until one fails or yield is raised. A panic ends here. A
@@ -129,7 +134,7 @@ func (w *worker) giveBack(c *call) {
 func (w *worker) fail(seq uint64, index int, c *call, err error) {
 	frame, lengthAt := beginRecord(wire.RecordFailure, seq)
 	defer func() { // even if a method calls Goexit
-		w.results.queueFailure(frame, lengthAt)
+		w.results.queueFailure(seq, frame, lengthAt)
 		if !c.keepGoing {
 			w.lowerBound(c, index)
 		}

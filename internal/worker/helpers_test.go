@@ -224,15 +224,17 @@ func (r requests) Poll(time.Duration) {
 // none.
 func newSegment(t *testing.T) (*shm.Segment, *shm.Mapping) {
 	t.Helper()
-	s, err := shm.Create()
+	s, err := shm.Create(shm.Options{})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("no segments on this system")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s == nil {
-		t.Skip("no segments on this system")
-	}
 	t.Cleanup(func() { s.Close() })
-	m, err := shm.Map(s.File())
+	up, down := s.Inherit()
+	defer down.Close()
+	m, err := shm.Map(up, down)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -245,6 +247,7 @@ type parent struct {
 	requests    *os.File
 	results     *os.File
 	frames      *wire.Reader
+	sealer      wire.Sealer
 	segment     *shm.Segment // nil if the worker's memory is private
 	parentDeath *os.File     // the parent's end of Link.Parent
 	dead        chan struct{}
@@ -302,7 +305,9 @@ func (p *parent) costs(id int, d time.Duration) {
 // send sends a frame that was begun.
 func (p *parent) send(frame []byte) {
 	p.t.Helper()
-	if _, err := p.requests.Write(wire.Finish(frame)); err != nil {
+	frame = slices.Clone(wire.Finish(frame))
+	p.sealer.Seal(frame)
+	if _, err := p.requests.Write(frame); err != nil {
 		p.t.Fatal(err)
 	}
 }

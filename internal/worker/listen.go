@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"example.com/parallel/internal/pipe"
@@ -61,9 +64,34 @@ func (w *worker) receive() {
 	if err == nil {
 		err = w.handle(kind, payload)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, wire.ErrProtocol):
+		fmt.Fprintln(os.Stderr, "parallel: worker process: requests:", err)
+		w.dieAfterItem()
+	default:
 		w.die() // the parent has gone, or is not one
 	}
+}
+
+// dieAfterItem ends this process, in which something else has read or written the requests,
+// when the item that is running has come to its end: that is not to blame. It does not
+// return.
+func (w *worker) dieAfterItem() {
+	if w.doom() {
+		select {}
+	}
+	w.die()
+}
+
+// doom has the executor end this process before it runs another item. It reports false if it
+// is running none.
+func (w *worker) doom() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doomed = true
+	w.raiseYieldLocked()
+	return w.claimed.Count > 0
 }
 
 // awaitLocked waits until a frame may have been read, for the executor. The mutex is not

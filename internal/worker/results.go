@@ -27,6 +27,7 @@ import (
 // the ring's comment says.
 type resultsBuffer struct {
 	to      io.Writer
+	sealer  wire.Sealer // of the frames to it
 	die     func()
 	mapping *shm.Mapping
 	ring    *shm.Ring
@@ -45,7 +46,7 @@ type resultsBuffer struct {
 }
 
 const (
-	sendSize    = 64 << 10         // bytes that are not worth gathering with more
+	sendSize    = wire.GatherSize  // bytes that are not worth gathering with more
 	resultWait  = time.Millisecond // how long a result or a failure may wait for others
 	patientWait = 50 * resultWait  // the same, if it is a result that the parent does not wait for
 	recordRoom  = 64               // what a record may take besides its data
@@ -75,7 +76,7 @@ func (b *resultsBuffer) begin(items *wire.Run, c *call, now time.Time) {
 	}
 	b.armLocked(c.wait)
 	end := items.Seq + uint64(items.Count)
-	if b.fitsBehindLocked(items.Seq, c.function.ResultSize) {
+	if b.fitsBehindLocked(items.Seq, end, c.function.ResultSize) {
 		b.ring.Continue(end)
 		return
 	}
@@ -83,13 +84,13 @@ func (b *resultsBuffer) begin(items *wire.Run, c *call, now time.Time) {
 	b.ring.Begin(items.Seq, end, c.function.ResultSize)
 }
 
-// fitsBehindLocked reports whether results of items from seq on, of that size each, can be
+// fitsBehindLocked reports whether results of items from seq to end, of that size each, can be
 // put behind those in the ring, and should be.
-func (b *resultsBuffer) fitsBehindLocked(seq uint64, size int) bool {
+func (b *resultsBuffer) fitsBehindLocked(seq, end uint64, size int) bool {
 	switch {
 	case b.ring.Size() != size || b.ring.Next() != seq:
 		return false // the ring holds results of one kind, of items that follow one another
-	case b.ring.Used()+shm.RingRoom > shm.RingFull:
+	case b.ring.Used()+shm.RingRoom > shm.RingFull, !b.ring.Holds(end):
 		return false
 	case b.ring.Used() >= sendSize && b.ring.Pending() == 0:
 		return false // all is sent: to begin anew costs nothing, and memory that was used lately is in the cache
@@ -102,7 +103,7 @@ func (b *resultsBuffer) fitsBehindLocked(seq uint64, size int) bool {
 func (b *resultsBuffer) announceLocked(seq uint64) {
 	record := wire.AppendStarted(b.started[:0], seq)
 	if !b.sendRingLocked(record) {
-		b.queueLocked(record)
+		b.queueLocked(record, 0)
 		b.flushLocked()
 	}
 }
@@ -135,7 +136,7 @@ func (b *resultsBuffer) putLarge(data []byte) {
 	seq := b.ring.Next()
 	head, lengthAt := beginRecord(wire.RecordResult, seq)
 	b.writeLocked(wire.FinishHead(head, lengthAt, len(data)))
-	b.writeLocked(data) // not copied
+	b.writeRestLocked(data) // not copied
 	b.count++
 	b.ring.Empty(seq + 1)
 }
@@ -146,15 +147,15 @@ func beginRecord(kind wire.RecordKind, seq uint64) (frame []byte, lengthAt int) 
 	return wire.AppendRecordHeader(wire.Begin(nil, wire.KindResults), kind, seq)
 }
 
-// queueFailure queues a failure: what beginRecord returned, with the encoded error
-// appended. From then on no item is running.
-func (b *resultsBuffer) queueFailure(frame []byte, lengthAt int) {
+// queueFailure queues the failure of item seq: what beginRecord returned, with the encoded
+// error appended. From then on no item is running.
+func (b *resultsBuffer) queueFailure(seq uint64, frame []byte, lengthAt int) {
 	wire.PatchLength(frame, lengthAt)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count++
-	if record := frame[wire.HeaderLen:]; len(record) <= sendSize {
-		b.queueLocked(record)
+	if record := frame[wire.HeaderLen:]; len(frame)-lengthAt-4 <= wire.GatherSize {
+		b.queueLocked(record, seq)
 	} else {
 		b.flushLocked()
 		b.writeLocked(wire.Finish(frame))
@@ -182,7 +183,7 @@ func (b *resultsBuffer) flushDropped(dropped []seqRange) {
 func (b *resultsBuffer) flushRecords(records []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queueLocked(records)
+	b.queueLocked(records, 0)
 	b.flushLocked()
 }
 
@@ -224,14 +225,15 @@ func (b *resultsBuffer) onTimer() {
 	}
 }
 
-// queueLocked adds a record behind what there is, and only then counts it in.
-func (b *resultsBuffer) queueLocked(record []byte) {
+// queueLocked adds a record behind what there is, and only then counts it in. If it is the
+// failure of item failed, which is not 0, that is not running any more from then on.
+func (b *resultsBuffer) queueLocked(record []byte, failed uint64) {
 	b.sendRingLocked(nil)
 	if b.n+len(record)+recordRoom > shm.RecordsSize {
 		b.flushLocked()
 	}
 	b.n += copy(b.records[recordsAt+b.n:], record)
-	b.mapping.SetRecords(b.n)
+	b.mapping.SetRecords(b.n, failed)
 }
 
 // flushLocked sends what there is, with the time that its items took. The records leave
@@ -250,7 +252,7 @@ func (b *resultsBuffer) flushLocked() {
 	wire.Begin(frame, wire.KindResults)
 	b.writeLocked(wire.Finish(frame))
 	b.n = 0
-	b.mapping.SetRecords(0)
+	b.mapping.SetRecords(0, 0)
 }
 
 // sendRingLocked sends the results in the ring that have not been sent, and a record behind
@@ -280,11 +282,24 @@ func (b *resultsBuffer) appendBusyLocked(dst []byte, n int) []byte {
 	return dst
 }
 
-// writeLocked writes a frame, or what belongs to one, and waits for the parent to read if
-// the pipe is full.
+// writeLocked writes a frame, or the start of one, and waits for the parent to read if the
+// pipe is full.
 func (b *resultsBuffer) writeLocked(frame []byte) {
-	if _, err := b.to.Write(frame); err != nil && !b.broken {
+	b.sealer.Seal(frame)
+	b.writeRestLocked(frame)
+}
+
+// writeRestLocked writes the rest of a frame.
+func (b *resultsBuffer) writeRestLocked(rest []byte) {
+	if _, err := b.to.Write(rest); err != nil && !b.broken {
 		b.broken = true
 		b.die() // the parent has gone, or wants no more
 	}
+}
+
+// send writes a frame that is no results.
+func (b *resultsBuffer) send(frame []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writeLocked(frame)
 }

@@ -23,7 +23,7 @@ func TestResultsAreSentInTime(t *testing.T) {
 	quantum(w.results, 5, 1, f)
 	w.results.end(5)
 	frame, at := beginRecord(wire.RecordFailure, 5)
-	w.results.queueFailure(append(frame, "known"...), at)
+	w.results.queueFailure(5, append(frame, "known"...), at)
 	p.expect("failure 5: known")
 	quantum(w.results, 6, 3, f)
 	clear(w.part.tail()[:16])
@@ -48,7 +48,7 @@ func TestTheResultsBufferNeverOverflows(t *testing.T) {
 				quantum(w.results, uint64(i+1), 1, &Function{ResultSize: 8})
 				w.results.end(uint64(i + 1))
 				frame, at := beginRecord(wire.RecordFailure, uint64(i+1))
-				w.results.queueFailure(append(frame, make([]byte, size)...), at)
+				w.results.queueFailure(uint64(i+1), append(frame, make([]byte, size)...), at)
 			}
 			w.results.flushIdle()
 		}()
@@ -99,16 +99,19 @@ func TestWhatFitsBehind(t *testing.T) {
 		seq        uint64
 		size       int
 		want       bool
+		count      int // of items, and 1
 	}{
-		{"a few behind a few", 80, 0, 11, 8, true},
-		{"a few behind a few that are sent", 80, 80, 11, 8, true},
-		{"of another size", 80, 0, 11, 16, false},
-		{"not in turn", 80, 0, 12, 8, false},
-		{"behind many", sendSize, 0, sendSize/8 + 1, 8, true},
-		{"behind many that are sent", sendSize, sendSize, sendSize/8 + 1, 8, false},
-		{"behind many of which some are sent", sendSize, 80, sendSize/8 + 1, 8, true},
-		{"in a full ring", shm.RingFull, 0, shm.RingFull/8 + 1, 8, false},
-		{"in a ring with room for one", shm.RingFull - shm.RingRoom, 0, (shm.RingFull-shm.RingRoom)/8 + 1, 8, true},
+		{"a few behind a few", 80, 0, 11, 8, true, 0},
+		{"a few behind a few that are sent", 80, 80, 11, 8, true, 0},
+		{"of another size", 80, 0, 11, 16, false, 0},
+		{"not in turn", 80, 0, 12, 8, false, 0},
+		{"behind many", sendSize, 0, sendSize/8 + 1, 8, true, 0},
+		{"behind many that are sent", sendSize, sendSize, sendSize/8 + 1, 8, false, 0},
+		{"behind many of which some are sent", sendSize, 80, sendSize/8 + 1, 8, true, 0},
+		{"in a full ring", shm.RingFull, 0, shm.RingFull/8 + 1, 8, false, 0},
+		{"in a ring with room for one", shm.RingFull - shm.RingRoom, 0, (shm.RingFull-shm.RingRoom)/8 + 1, 8, true, 0},
+		{"as many as a ring counts", 80, 0, 11, 8, true, shm.RingCount - 11},
+		{"more than a ring counts", 80, 0, 11, 8, false, shm.RingCount - 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, _ := newTestWorker(t, false) // whether the memory is shared does not matter here
@@ -122,7 +125,7 @@ func TestWhatFitsBehind(t *testing.T) {
 			if test.sent == test.used {
 				w.results.ring.Unsent()
 			}
-			if got := w.results.fitsBehindLocked(test.seq, test.size); got != test.want {
+			if got := w.results.fitsBehindLocked(test.seq, test.seq+1+uint64(test.count), test.size); got != test.want {
 				t.Errorf("they fit: %v, want %v", got, test.want)
 			}
 		})
@@ -195,7 +198,11 @@ func TestTheParentFindsWhatWasNotSent(t *testing.T) {
 			t.Errorf("item %d runs, %v, want %d", got, ok, running)
 		}
 		var got []string
-		for c := wire.NewCursor(p.segment.Unsent(1000)); c.Len() > 0; {
+		unsent, ok := p.segment.Unsent(1000)
+		if !ok {
+			t.Error("it does not believe what it finds")
+		}
+		for c := wire.NewCursor(unsent); c.Len() > 0; {
 			r, err := wire.ReadRecord(c)
 			if err != nil {
 				t.Fatal(err)
@@ -216,7 +223,7 @@ func TestTheParentFindsWhatWasNotSent(t *testing.T) {
 	w.results.end(3)
 	check(3, "result 1: 0", "result 2: 0")
 	frame, at := beginRecord(wire.RecordFailure, 3)
-	w.results.queueFailure(append(frame, "known"...), at)
+	w.results.queueFailure(3, append(frame, "known"...), at)
 	check(0, "failure 3: known", "result 1: 0", "result 2: 0") // the results have been sent: the parent knows them by then
 	p.expect("result 1: 0", "result 2: 0")
 	quantum(w.results, 4, 1, f)

@@ -82,7 +82,7 @@ func TestServeRunsManyItems(t *testing.T) {
 func TestServeTakesItemsFromTheSegment(t *testing.T) {
 	p := serve(t, true)
 	data := wire.RunData(intsFrame(1, 0, 7, 8))
-	at, ok := p.segment.PutItems(1, data)
+	at, ok := p.segment.PutItems(1, data, func() bool { return false })
 	if !ok {
 		t.Fatal("a slot does not take items")
 	}
@@ -342,9 +342,14 @@ func TestAWorkerDies(t *testing.T) {
 		"of a second hello":                func(p *parent) { p.send(helloFrame()) },
 		"of nonsense":                      func(p *parent) { p.send(append(wire.Begin(nil, wire.KindItems), "nonsense"...)) },
 		"of a length that nothing follows": func(p *parent) {
-			_, _ = p.requests.Write([]byte{0xff, 0xff, 0xff, 0xff, byte(wire.KindItems), 1})
+			frame := wire.Begin(nil, wire.KindItems)
+			copy(frame, "\xff\xff\xff\xff")
+			p.sealer.Seal(frame)
+			_, _ = p.requests.Write(append(frame, 1))
 			p.requests.Close()
 		},
+		"of what is no frame":             func(p *parent) { _, _ = p.requests.Write([]byte("GET / HTTP/1.0\r\n\r\n")) },
+		"of a frame that is not the next": func(p *parent) { p.sealer.Seal(wire.Begin(nil, wire.KindCall)); p.send(recallFrame()) },
 		"when its results are not read": func(p *parent) {
 			p.results.Close()
 			p.send(callFrame(wire.Call{ID: 1}))
@@ -381,14 +386,14 @@ func TestAWorkerIsGreetedFirst(t *testing.T) {
 			p, l := newParent(t, false)
 			w := newWorker(l, p.config)
 			p.send(frame)
-			if err := w.greet(l); err == nil {
+			if err := w.greet(); err == nil {
 				t.Error("it was welcomed")
 			}
 		})
 	}
 	p, l := newParent(t, false)
 	p.requests.Close()
-	if err := newWorker(l, p.config).greet(l); err == nil {
+	if err := newWorker(l, p.config).greet(); err == nil {
 		t.Error("nothing was welcomed")
 	}
 }

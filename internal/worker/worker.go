@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/cost"
@@ -72,6 +73,7 @@ type worker struct {
 	current   *call            // the one that the next items to arrive belong to
 	calls     map[uint64]*call // those that have begun and not ended
 	doorbells uint64           // stops and recalls that were read; the doorbell counts those that were sent
+	doomed    bool             // this process is to end before the next item
 	claimed   queuedRun        // what the executor has claimed; no items: nothing is running
 
 	// The executor's.
@@ -87,13 +89,21 @@ func Serve(l Link, c Config) {
 		go watchParent(l)
 	}
 	w := newWorker(l, c)
-	if err := w.greet(l); err != nil {
+	if err := w.greet(); err != nil {
 		fmt.Fprintln(os.Stderr, "parallel: worker process:", err)
 		os.Exit(2)
 	}
+	serving.Store(w)
 	go w.execute()
 	w.listen()
 }
+
+// serving is the worker that this process is; nil if it is none.
+var serving atomic.Pointer[worker]
+
+// Forge writes a frame as this worker process, between its own. It is for tests of what a
+// worker may say that is not true.
+func Forge(frame []byte) { serving.Load().results.send(frame) }
 
 // watchParent ends the worker when the parent has died. The parent never writes.
 func watchParent(l Link) {
@@ -116,7 +126,7 @@ func newWorker(l Link, c Config) *worker {
 }
 
 // greet answers the parent's hello.
-func (w *worker) greet(l Link) error {
+func (w *worker) greet() error {
 	kind, payload, err := w.in.frames.Next()
 	if err != nil {
 		return err
@@ -130,8 +140,8 @@ func (w *worker) greet(l Link) error {
 	}
 	w.maxBytes = hello.MaxMessage
 	m := wire.Welcome{Version: wire.Version, PID: os.Getpid(), Mapped: w.mapping.Shared(), Registered: w.config.Table()}
-	_, err = l.Results.Write(wire.Finish(m.Append(wire.Begin(nil, wire.KindHello))))
-	return err
+	w.results.send(wire.Finish(m.Append(wire.Begin(nil, wire.KindHello))))
+	return nil
 }
 
 // newTimer returns a timer that calls f and is not set.
