@@ -277,7 +277,7 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	}
 	switch {
 	case !w.silence.look(now, did, s.call.pool.config.StartTimeout):
-		if idle && w.silence.silent >= pingSilence {
+		if idle && w.silence.all >= pingSilence {
 			s.pingLocked()
 		}
 	case partial:
