@@ -37,7 +37,8 @@
 //   - [*CrashError], if the worker process died. Only the item that it was
 //     running fails. Items that it had finished keep their results, and items
 //     that it had not started go to another worker. No item runs twice unless
-//     [Retry] allows it.
+//     [Retry] allows it. If something in the worker has destroyed what says
+//     which item it was running, all items fail that it had been given.
 //   - [*RemoteError], for an error from a worker process whose type is unknown
 //     to this package. [RegisterError] and [RegisterType] give an error an
 //     identity that crosses the process boundary, for errors.Is and errors.As.

@@ -48,7 +48,8 @@ type ProcessPool struct {
 
 	// StartTimeout limits the time from the start of a worker until it is ready,
 	// package initialization included; 0 means 10 seconds. A worker that has been
-	// sent an item and does not begin it for as long is replaced.
+	// sent an item and does not begin it is replaced within two seconds; after
+	// StartTimeout, if the machine is so busy that the worker cannot run.
 	StartTimeout time.Duration
 
 	// KillDelay is how long an item may take to return after its context has
