@@ -8,17 +8,6 @@ type Methods struct {
 	Apart bool // each runs in a goroutine of its own, which is all that a Goexit ends
 }
 
-// Apart calls f in a goroutine of its own, and returns when that has ended, however.
-func Apart(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { _ = recover() }()
-		f()
-	}()
-	<-done
-}
-
 // Text is err.Error(), or says what that did in place of returning.
 func (m Methods) Text(err error) string {
 	if !m.Apart {
@@ -33,20 +22,31 @@ func (m Methods) Text(err error) string {
 func Text(err error) (s string) {
 	defer func() {
 		if v := recover(); v != nil {
-			s = fmt.Sprintf("%T (its Error method panicked: %v)", err, v)
+			s = fmt.Sprintf("%T (its Error method panicked: %s)", err, Print(v))
 		}
 	}()
 	return err.Error()
 }
 
-// Print is fmt.Sprint(v), which deals with panics.
+// Print is v as a text.
 func (m Methods) Print(v any) string {
 	if !m.Apart {
-		return fmt.Sprint(v)
+		return Print(v)
 	}
 	s := fmt.Sprintf("%T (its String method called runtime.Goexit)", v)
-	Apart(func() { s = fmt.Sprint(v) })
+	Apart(func() { s = Print(v) })
 	return s
+}
+
+// Print is fmt.Sprint(v), which survives a panic of v's methods, but not one of the methods of
+// what these panic with.
+func Print(v any) (s string) {
+	defer func() {
+		if recover() != nil {
+			s = fmt.Sprintf("%T (its methods panic)", v)
+		}
+	}()
+	return fmt.Sprint(v)
 }
 
 // Unwrap is what err wraps: one error or several, or none if the method does not return.
