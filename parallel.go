@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/stream"
 )
@@ -118,16 +119,13 @@ func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error)
 	j := &mapJob[T, R]{items: []T{arg}, results: out, fn: limited(fn, s.timeout)}
 	go func() {
 		defer close(t.done)
-		defer func() {
-			if v := recover(); v != nil { // from a callback of the caller's
-				t.err = makeErrors.Recovered(v)
+		guard.Catch(func() {
+			_, err := runSlice(ctx, &s, identify("Spawn", fn), j, 0, 1)
+			t.err = taskError(err)
+			if t.err == nil {
+				t.result = out[0]
 			}
-		}()
-		_, err := runSlice(ctx, &s, identify("Spawn", fn), j, 0, 1)
-		t.err = taskError(err)
-		if t.err == nil {
-			t.result = out[0]
-		}
+		}, func(v any) { t.err = makeErrors.Recovered(v) }) // a callback did not return
 	}()
 	return t
 }

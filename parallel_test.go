@@ -497,48 +497,6 @@ func TestOnProgress(t *testing.T) {
 	})
 }
 
-func TestPanicInProgressGoesOnInTheCaller(t *testing.T) {
-	everywhere(t, 2, func(t *testing.T, where Option) {
-		defer func() {
-			if v := recover(); v != "from the callback" {
-				t.Errorf("recovered %v", v)
-			}
-		}()
-		_, err := Map(t.Context(), testkit.Count(100), testkit.Double, where, OnProgress(func(done, _ int) {
-			if done == 10 {
-				panic("from the callback")
-			}
-		}))
-		t.Errorf("Map returned %v", err)
-	})
-}
-
-// TestGoexitInACallbackEndsTheCall has OnProgress call Goexit, as t.FailNow does.
-func TestGoexitInACallbackEndsTheCall(t *testing.T) {
-	for _, opts := range [][]Option{nil, {KeepGoing()}} {
-		everywhere(t, 2, func(t *testing.T, where Option) {
-			ended := make(chan any)
-			go func() {
-				defer func() { ended <- recover() }()
-				_, err := Map(t.Context(), testkit.Count(1000), failAt, append(opts, where, OnProgress(func(done, _ int) {
-					if done == 10 {
-						goexits(t.Context(), 1)
-					}
-				}))...)
-				t.Errorf("Map returned %v", err)
-			}()
-			select {
-			case v := <-ended:
-				if v != ErrGoexit {
-					t.Errorf("the call ended with %v", v)
-				}
-			case <-time.After(20 * time.Second):
-				t.Fatal("the call hangs")
-			}
-		})
-	}
-}
-
 func TestHugeLimits(t *testing.T) {
 	testkit.CheckLeaks(t)
 	out, err := Map(t.Context(), testkit.Count(10), testkit.Double, Goroutines(math.MaxInt))

@@ -7,14 +7,15 @@ import (
 	"sync/atomic"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 )
 
 // maxStreamWorkers is the most workers of a call whose items cannot be counted.
 const maxStreamWorkers = 1 << 16
 
-// errAborted is why a call was ended whose callback panicked or called runtime.Goexit. Users
-// see the panic instead.
-var errAborted = errors.New("parallel: a callback panicked")
+// errAborted is why a call was ended whose callback panicked or called runtime.Goexit, which
+// goes on in the caller. Items that run are told it.
+var errAborted = errors.New("parallel: a callback did not return")
 
 // Call is the state of one Map, ForEach, MapSeq or Spawn. It serves goroutines and worker
 // processes alike. Make one with New. All methods are safe for concurrent use, except that
@@ -33,7 +34,7 @@ type Call struct {
 	starved  int       // claims that wait for items which other workers hold
 	failures failures  // with KeepGoing all, else the lowest at most; none if there is a Stream
 	cause    error     // why the call was ended from outside
-	aborted  any       // what a callback panicked with
+	aborted  guard.End // of the callback, if that did not return
 
 	team team // RunGoroutines uses it
 }
@@ -168,22 +169,17 @@ func (c *Call) StopCause() error {
 	return c.failures[0].Err
 }
 
-// abort ends the call because a callback of the user's panicked with v, or called
-// runtime.Goexit if v is nil. The user meets the panic when all workers are still.
-func (c *Call) abort(v any) {
-	if v == nil {
-		v = c.config.Errors.Recovered(nil)
-	}
+// abort ends the call because the callback did not return, but ended with end. That goes on in
+// the caller's goroutine when all workers are still.
+func (c *Call) abort(end guard.End) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.aborted == nil {
-		c.aborted = v
-	}
+	c.aborted = end // progress calls back no more
 	c.endLocked(errAborted)
 }
 
-// Aborted is what a callback panicked with, nil if none did.
-func (c *Call) Aborted() any {
+// Aborted is how the callback ended, if that did not return: the caller is to resume it.
+func (c *Call) Aborted() guard.End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.aborted

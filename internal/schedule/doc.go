@@ -33,7 +33,7 @@
 // The bound is the last item that may still be started. It only falls:
 //
 //	no bound  → i    item i failed, and the call does not keep going
-//	any       → −1   the call was ended from outside: its context, End, a callback that panicked
+//	any       → −1   the call was ended from outside: its context, End, a callback that did not return
 //
 // Items before a bound of i run to their end, because one of them may fail too: the lowest
 // failure that remains is the error of a sequential loop. When a call is ended from

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 )
 
 // What the tests of this package have in common: errors, a job and a claimant of their own.
@@ -35,6 +36,9 @@ var endings = []struct {
 		runtime.Goexit()
 	}},
 }
+
+// ends is how code of the user's ended, by the name of the ending.
+var ends = map[string]guard.End{"panic": guard.Caught("oh"), "Goexit": guard.Caught(nil), "panic during Goexit": guard.Caught("oh")}
 
 // methodError is an error with a method that testErrors.Item calls, as errors.Is does.
 type methodError func()

@@ -3,14 +3,16 @@ package schedule
 import (
 	"slices"
 	"testing"
+
+	"example.com/parallel/internal/guard"
 )
 
 // TestProgressSurvivesItsCallback has the callback end in each of these ways at the second
-// item, and then well.
+// item. It is not called again unless that was a return.
 func TestProgressSurvivesItsCallback(t *testing.T) {
-	for i, test := range endings {
+	for _, test := range endings {
 		var seen []int
-		aborted := 0
+		var aborted []guard.End
 		p := &progress{total: 5}
 		p.callback = func(done, total int) {
 			if seen = append(seen, done); done == 2 {
@@ -18,18 +20,14 @@ func TestProgressSurvivesItsCallback(t *testing.T) {
 			}
 		}
 		for range 2 {
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				p.report(2, func(any) { aborted++ })
-			}()
-			<-ended
+			guard.Apart(func() { p.report(2, func(end guard.End) { aborted = append(aborted, end) }) })
 		}
-		if want := []int{1, 2, 3, 4}; !slices.Equal(seen, want) {
-			t.Errorf("%s: called back with %v, want %v", test.name, seen, want)
+		want, wantEnds := []int{1, 2, 3, 4}, []guard.End(nil)
+		if end := ends[test.name]; !end.Returned() {
+			want, wantEnds = want[:2], []guard.End{end}
 		}
-		if want := min(i, 1); aborted != want { // the first ending is a return
-			t.Errorf("%s: aborted %d times, want %d", test.name, aborted, want)
+		if !slices.Equal(seen, want) || !slices.Equal(aborted, wantEnds) {
+			t.Errorf("%s: called back with %v and aborted with %v, want %v and %v", test.name, seen, aborted, want, wantEnds)
 		}
 	}
 }

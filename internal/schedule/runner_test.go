@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/testkit"
 )
 
@@ -318,9 +319,7 @@ func TestProgressOnGoroutines(t *testing.T) {
 	testkit.CheckLeaks(t)
 	for _, test := range endings {
 		var seen []int
-		var v any
-		func() {
-			defer func() { v = recover() }()
+		end := guard.Apart(func() {
 			_, err := onGoroutines(t.Context(), 1000, same, Config{Workers: 3, Progress: func(done, total int) {
 				seen = append(seen, done)
 				if done == 500 {
@@ -330,12 +329,15 @@ func TestProgressOnGoroutines(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-		}()
-		want := map[string]any{"panic": "oh", "Goexit": errGoexit, "panic during Goexit": "oh"}[test.name]
-		if v != want {
-			t.Errorf("%s: the caller meets %v, want %v", test.name, v, want)
+		})
+		if want := ends[test.name]; end != want {
+			t.Errorf("%s: the caller %v, want %v", test.name, end, want)
 		}
-		if !slices.Equal(seen, testkit.Count(len(seen) + 1)[1:]) || len(seen) < 500 || want == nil && len(seen) != 1000 {
+		steps := 500
+		if end.Returned() {
+			steps = 1000
+		}
+		if !slices.Equal(seen, testkit.Count(steps + 1)[1:]) {
 			t.Errorf("%s: told of %d steps, in order: %v", test.name, len(seen), slices.IsSorted(seen))
 		}
 	}

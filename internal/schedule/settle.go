@@ -118,13 +118,11 @@ func (c *Call) noteDrainedLocked() {
 	}
 }
 
-// Outcome returns the number of leading items that have results, and the call's error. It
-// panics with what a callback panicked with.
+// Outcome returns the number of leading items that have results, and the call's error. If the
+// callback did not return, that goes on here.
 func (c *Call) Outcome() (int, error) {
 	o := c.finish()
-	if o.aborted != nil {
-		panic(o.aborted)
-	}
+	o.aborted.Resume()
 	if c.config.KeepGoing {
 		return o.total, c.joined(o)
 	}
@@ -139,7 +137,7 @@ func (c *Call) Outcome() (int, error) {
 
 // outcome is what has become of a call's items.
 type outcome struct {
-	aborted  any
+	aborted  guard.End
 	failures failures
 	skipped  []Span
 	total    int  // items there were

@@ -51,13 +51,13 @@ func TestBreakEndsRunningItems(t *testing.T) {
 
 func TestPanicInTheLoopLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
-		v := recovered(func() {
+		v := endOf(func() {
 			for range mapSeq(t.Context(), upTo(1000), same) {
 				panic("in the loop")
 			}
 		})
 		if v != "in the loop" {
-			t.Errorf("recovered %v", v)
+			t.Errorf("the loop ended with %v", v)
 		}
 	})
 }
@@ -239,33 +239,77 @@ func TestNothingIsStarted(t *testing.T) {
 	}
 }
 
-func TestPanicOfACallbackGoesOnInTheLoop(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		end  func()
-		want any
-	}{
-		{"panic", func() { panic("bad callback") }, "bad callback"},
-		{"Goexit", runtime.Goexit, errGoexit},
-	} {
+func TestEndOfACallbackGoesOnInTheLoop(t *testing.T) {
+	for _, test := range endings {
 		for _, settings := range [][]setting{nil, {inAnyOrder}, {keepGoing}} {
 			t.Run(test.name, func(t *testing.T) {
+				calls := 0
 				progress := func(c *schedule.Config, _ *bool) {
 					c.Progress = func(done, _ int) {
-						if done == 5 {
+						if calls = done; done == 5 {
 							test.end()
 						}
 					}
 				}
 				var read atomic.Int64
-				v := recovered(func() {
+				v := endOf(func() {
 					for range mapSeq(t.Context(), counted(&read), same, append(settings, progress)...) {
 					}
 				})
-				if v != test.want {
-					t.Errorf("recovered %v, want %v", v, test.want)
+				if v != test.want || calls != 5 {
+					t.Errorf("the loop ended with %v after %d calls back, want %v after 5", v, calls, test.want)
 				}
 			})
+		}
+	}
+}
+
+// TestEndOfWhatRunsTheCall has code of the user's end beside the workers: as a method of a
+// shared value may, or of a context.
+func TestEndOfWhatRunsTheCall(t *testing.T) {
+	for _, test := range endings {
+		for _, settings := range [][]setting{nil, {inAnyOrder}, {keepGoing}, {keepGoing, inAnyOrder}} {
+			synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
+				var read atomic.Int64
+				s := newStream(t.Context(), counted(&read), same, settings...)
+				v := endOf(func() {
+					s.Loop(passes, func(*schedule.Call) error { test.end(); return nil }, func(int, error) bool {
+						t.Errorf("%s: the loop yields", test.name)
+						return true
+					})
+				})
+				if v != test.want {
+					t.Errorf("%s: the loop ended with %v, want %v", test.name, v, test.want)
+				}
+			})
+		}
+	}
+}
+
+// TestEndsOfTheLoopAndTheInput has the body of the loop end, and then the input.
+func TestEndsOfTheLoopAndTheInput(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		body, input func()
+		want        any
+	}{
+		{"panics", func() { panic("body") }, func() { panic("input") }, "input"}, // the runtime prints both
+		{"panic and Goexit", func() { panic("body") }, runtime.Goexit, "body"},
+		{"Goexit and panic", runtime.Goexit, func() { panic("input") }, "input"},
+		{"Goexits", runtime.Goexit, runtime.Goexit, "Goexit"},
+	} {
+		v := endOf(func() {
+			input := func(yield func(int) bool) {
+				defer test.input()
+				for yield(1) {
+				}
+			}
+			for range mapSeq(t.Context(), input, same) {
+				test.body()
+			}
+		})
+		if v != test.want {
+			t.Errorf("%s: the loop ended with %v, want %v", test.name, v, test.want)
 		}
 	}
 }

@@ -6,17 +6,13 @@ import "example.com/parallel/internal/guard"
 
 // read ranges over the input, and takes in how that ended.
 func (s *Stream[T, R]) read() {
-	var panicked any
+	var end guard.End
 	exhausted := false
 	defer func() { // even if the input calls runtime.Goexit
-		s.window.inputEnded(panicked, exhausted) // before the workers may end because of it
+		s.window.inputEnded(end, exhausted) // before the workers may end because of it
 		s.call.CloseInput()
 	}()
-	guard.Catch(func() { exhausted = s.pushAll() }, func(v any) {
-		if panicked = v; v == nil {
-			panicked = s.call.Config().Errors.Recovered(nil)
-		}
-	})
+	guard.Catch(func() { exhausted = s.pushAll() }, func(v any) { end = guard.Caught(v) })
 }
 
 // pushAll makes the items of the input available, one after the other as there is space. It

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/parallel/internal/guard"
 )
 
 // counted is 0, 1, … without end. It counts in read the items that it has given.
@@ -103,22 +105,35 @@ func TestNothingIsReadBeforeTheLoop(t *testing.T) {
 	})
 }
 
-// recovered is what f panics with.
-func recovered(f func()) (v any) {
-	defer func() { v = recover() }()
-	f()
-	return nil
+// endOf is how f ends: what it panics with, "Goexit", or nil if it returns.
+func endOf(f func()) any {
+	switch end := guard.Apart(f); {
+	case end.Returned():
+		return nil
+	case end.Value() != nil:
+		return end.Value()
+	default:
+		return "Goexit"
+	}
+}
+
+// endings are the ways in which code of the user's ends that does not return, and what goes on
+// in the loop.
+var endings = []struct {
+	name string
+	end  func()
+	want any
+}{
+	{"panic", func() { panic("bad") }, "bad"},
+	{"Goexit", runtime.Goexit, "Goexit"},
+	{"panic during Goexit", func() {
+		defer func() { panic("bad") }()
+		runtime.Goexit()
+	}, "bad"},
 }
 
 func TestPanicOfTheInputGoesOnInTheLoop(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		end  func()
-		want any
-	}{
-		{"panic", func() { panic("bad input") }, "bad input"},
-		{"Goexit", runtime.Goexit, errGoexit},
-	} {
+	for _, test := range endings {
 		for _, settings := range [][]setting{nil, {inAnyOrder}, {keepGoing}, {keepGoing, inAnyOrder}} {
 			t.Run(test.name, func(t *testing.T) {
 				input := func(yield func(int) bool) {
@@ -128,7 +143,7 @@ func TestPanicOfTheInputGoesOnInTheLoop(t *testing.T) {
 					test.end()
 				}
 				var out []int
-				v := recovered(func() {
+				v := endOf(func() {
 					for i, err := range mapSeq(t.Context(), input, same, settings...) {
 						if out = append(out, i); err != nil {
 							t.Error(err)
@@ -136,7 +151,7 @@ func TestPanicOfTheInputGoesOnInTheLoop(t *testing.T) {
 					}
 				})
 				if slices.Sort(out); v != test.want || !slices.Equal(out, numbers(3)) {
-					t.Errorf("recovered %v after %v, want %v after 3 results", v, out, test.want)
+					t.Errorf("the loop ended with %v after %v, want %v after 3 results", v, out, test.want)
 				}
 			})
 		}
@@ -149,13 +164,13 @@ func TestPanicOfTheInputWhenTheLoopIsLeft(t *testing.T) {
 		for i := 0; yield(i); i++ {
 		}
 	}
-	v := recovered(func() {
+	v := endOf(func() {
 		for range mapSeq(t.Context(), input, same) {
 			break
 		}
 	})
 	if v != "bad end" {
-		t.Errorf("recovered %v", v)
+		t.Errorf("the loop ended with %v", v)
 	}
 }
 

@@ -7,11 +7,16 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 )
 
-// errLoopLeft is the cause with which a loop over MapSeq ends its calls.
-var errLoopLeft = errors.New("parallel: the loop over MapSeq was left")
+// errLoopLeft is the cause with which a loop over MapSeq ends its calls, and errNotRun that of
+// a call which could not be run because code of the user's did not return.
+var (
+	errLoopLeft = errors.New("parallel: the loop over MapSeq was left")
+	errNotRun   = errors.New("parallel: MapSeq could not run its items")
+)
 
 // Stream is one loop over MapSeq. It is the schedule.Job and the schedule.Stream of its
 // call.
@@ -61,7 +66,8 @@ func (s *Stream[T, R]) Loop(check func() error, run func(*schedule.Call) error, 
 		yield(*new(R), err)
 		return
 	}
-	defer s.repanic()
+	left := false
+	defer func() { s.resume(left) }()
 	var parties sync.WaitGroup
 	defer parties.Wait()
 	defer s.call.Watch()()
@@ -77,48 +83,63 @@ func (s *Stream[T, R]) Loop(check func() error, run func(*schedule.Call) error, 
 			break
 		}
 		if !yield(r, err) || err != nil && !s.keepGoing {
+			left = true
 			return
 		}
 	}
 	if err := s.last(); err != nil {
 		yield(*new(R), err)
 	}
+	left = true
 }
 
-// repanic goes on with a panic of the input or of a callback in the goroutine of the loop.
-// The other parties have ended by then. If the body of the loop is panicking, too, the
-// runtime reports both.
-func (s *Stream[T, R]) repanic() {
-	if v := s.window.state().inputPanic; v != nil {
-		panic(v)
+// aborted is how code of the user's ended that did not return: the input, the callback, or
+// what run has called.
+func (s *Stream[T, R]) aborted() guard.End {
+	state := s.window.state()
+	for _, end := range []guard.End{state.input, s.call.Aborted(), state.run} {
+		if !end.Returned() {
+			return end
+		}
 	}
-	if v := s.call.Aborted(); v != nil {
-		panic(v)
+	return guard.End{}
+}
+
+// resume goes on with that in the goroutine of the loop, when the other parties have ended.
+// left says that the loop was not left by a panic or a Goexit of its body. A Goexit does not
+// take the place of one of these; of two panics the runtime reports both.
+func (s *Stream[T, R]) resume(left bool) {
+	if end := s.aborted(); left || end.Value() != nil {
+		end.Resume()
 	}
 }
 
 // work runs the workers until the input has ended and all of it is settled.
 func (s *Stream[T, R]) work(run func(*schedule.Call) error) {
-	err := run(s.call)
-	if err != nil {
-		s.call.End(err) // so that the input ends
-	}
-	owed := err == nil && s.keepGoing
-	if owed && s.bag != nil {
-		s.bag.finishRest()
-	}
-	s.window.workersEnded(err, owed)
+	err := errNotRun // unless run returns
+	var end guard.End
+	defer func() { // even if code of the user's calls runtime.Goexit
+		if err != nil {
+			s.call.End(err) // so that the input ends
+		}
+		owed := err == nil && s.keepGoing
+		if owed && s.bag != nil {
+			s.bag.finishRest()
+		}
+		s.window.workersEnded(err, end, owed)
+	}()
+	guard.Catch(func() { err = run(s.call) }, func(v any) { end = guard.Caught(v) })
 }
 
 // last returns the error to end the loop with when no item is left to take. It is nil if
-// all of the input has been dealt with, or if a panic is about to say what happened.
+// all of the input has been dealt with.
 func (s *Stream[T, R]) last() error {
 	state := s.window.state()
 	switch {
+	case !s.aborted().Returned():
+		return nil // resume is about to say what happened
 	case state.startErr != nil:
 		return state.startErr
-	case state.inputPanic != nil || s.call.Aborted() != nil:
-		return nil
 	}
 	if s.bag != nil {
 		if err := s.bag.failure(); err != nil {

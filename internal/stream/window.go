@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 )
 
@@ -49,11 +50,12 @@ type window struct {
 
 // ending is what is known of a stream's end.
 type ending struct {
-	noWorkers  bool  // no worker is left
-	owed       int   // the loop takes the items before this one, whether they ran or not
-	startErr   error // why nothing was started
-	exhausted  bool  // the input came to its end by itself
-	inputPanic any   // what the input panicked with
+	noWorkers bool      // no worker is left
+	owed      int       // the loop takes the items before this one, whether they ran or not
+	startErr  error     // why nothing was started
+	exhausted bool      // the input came to its end by itself
+	input     guard.End // how the input ended
+	run       guard.End // how what runs the call ended
 }
 
 func (w *window) init(call *schedule.Call) {
@@ -117,12 +119,11 @@ func (w *window) sleepUntil(taken int) {
 	}
 }
 
-// inputEnded takes in that the input has ended, whether by itself, and what it panicked
-// with, if it did.
-func (w *window) inputEnded(panicked any, exhausted bool) {
+// inputEnded takes in that the input has ended, and how: exhausted says that it came to its end.
+func (w *window) inputEnded(end guard.End, exhausted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.end.inputPanic, w.end.exhausted = panicked, exhausted
+	w.end.input, w.end.exhausted = end, exhausted
 }
 
 // The workers' methods.
@@ -141,11 +142,12 @@ func (w *window) wakeLoop() {
 }
 
 // workersEnded takes in that no worker is left. If owed, the loop takes every item that was
-// read by now, whether it ran or not. err is why nothing was started.
-func (w *window) workersEnded(err error, owed bool) {
+// read by now, whether it ran or not. err is why nothing was started, and end how what runs
+// the call ended.
+func (w *window) workersEnded(err error, end guard.End, owed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.end.noWorkers, w.end.startErr = true, err
+	w.end.noWorkers, w.end.startErr, w.end.run = true, err, end
 	if owed {
 		w.end.owed = w.next()
 	}

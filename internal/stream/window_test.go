@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 )
 
@@ -125,10 +126,10 @@ func TestWindowAwait(t *testing.T) {
 		{"its item is done", 3, func(w *window, done *bool) { *done = true; w.finished(3) }, true, true},
 		{"another one is done", 3, func(w *window, _ *bool) { w.finished(4) }, false, false},
 		{"any item is done", anyItem, func(w *window, done *bool) { *done = true; w.finished(anyItem) }, true, true},
-		{"the workers have ended", 3, func(w *window, _ *bool) { w.workersEnded(nil, false) }, true, false},
-		{"the workers have ended and owe it", 3, func(w *window, _ *bool) { w.workersEnded(nil, true) }, true, true},
-		{"the workers have ended and owe those before it", 5, func(w *window, _ *bool) { w.workersEnded(nil, true) }, true, false},
-		{"the workers have ended and none is ready", anyItem, func(w *window, _ *bool) { w.workersEnded(nil, true) }, true, false},
+		{"the workers have ended", 3, func(w *window, _ *bool) { w.workersEnded(nil, guard.End{}, false) }, true, false},
+		{"the workers have ended and owe it", 3, func(w *window, _ *bool) { w.workersEnded(nil, guard.End{}, true) }, true, true},
+		{"the workers have ended and owe those before it", 5, func(w *window, _ *bool) { w.workersEnded(nil, guard.End{}, true) }, true, false},
+		{"the workers have ended and none is ready", anyItem, func(w *window, _ *bool) { w.workersEnded(nil, guard.End{}, true) }, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestWindowAwait(t *testing.T) {
 				if test.woken && w.waits.Load() != noItem {
 					t.Error("workers are still asked to wake it")
 				}
-				w.workersEnded(nil, false)
+				w.workersEnded(nil, guard.End{}, false)
 			})
 		})
 	}
@@ -172,9 +173,9 @@ func TestWindowKnowsItsEnd(t *testing.T) {
 		t.Error("an item that was taken does not count")
 	}
 	startErr := errors.New("no worker")
-	w.inputEnded("bad", true)
-	w.workersEnded(startErr, true)
-	if got, want := w.state(), (ending{true, 1, startErr, true, "bad"}); got != want {
+	w.inputEnded(guard.Caught("bad"), true)
+	w.workersEnded(startErr, guard.Caught(nil), true)
+	if got, want := w.state(), (ending{true, 1, startErr, true, guard.Caught("bad"), guard.Caught(nil)}); got != want {
 		t.Errorf("the end is %+v, want %+v", got, want)
 	}
 }
