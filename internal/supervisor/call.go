@@ -43,7 +43,7 @@ func newCall(p *Pool, c *schedule.Call, what Call) *call {
 	config := c.Config()
 	d := &call{Call: c, pool: p, what: what, id: lastCallID.Add(1), quit: make(chan struct{})}
 	d.monitor.init(d)
-	d.callerServes = config.Workers == 1 && config.Total >= 0 && config.Progress == nil && p.silent && what.Function.Pure
+	d.callerServes = config.Workers == 1 && config.Total >= 0 && config.Progress == nil && what.Function.Pure
 	return d
 }
 

@@ -28,7 +28,7 @@ type Config struct {
 	Launcher       transport.Launcher
 	Spec           transport.Spec   // what every worker is started with; the pool sets its limit of memory and its GOMAXPROCS
 	Stdout, Stderr func() io.Writer // asked for each write, since os.Stdout is a variable
-	Logger         *slog.Logger     // nil: silent
+	Logger         *slog.Logger     // nil: silent; the pool reaches it by its log
 	Errors         Errors
 	Table          func() []string // what a worker must be able to run, a line each
 }

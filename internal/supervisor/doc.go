@@ -53,13 +53,13 @@
 // worker.mu. The others are leaves: those of frameQueue, blame, tail, pipe.Turn and the
 // Process. Under none of them does code of the user's run, or anything that waits for a
 // worker. Two more are held during just that, and no other is taken under them: conn.mu
-// while a frame is written, and the sink's while a user's writer runs. A name that ends in
+// while a frame is written, and the sinks' while a user's writer runs. A name that ends in
 // Locked says that the mutex of its type is held.
 //
 // # Code of the user's
 //
 // Encoders, decoders, methods of errors and callbacks may call runtime.Goexit, which ends the
-// goroutine that runs them. The sender and the reader keep their state outside the goroutine
-// and go on in a new one: see persist. A Logger or a writer that does so is not guarded
-// against.
+// goroutine that runs them. The sender, the reader and the relays keep their state outside the
+// goroutine and go on in a new one: see persist. The Logger runs in a goroutine of its own: see
+// log. No lock is held while any of this runs but the sinks', for the writers.
 package supervisor

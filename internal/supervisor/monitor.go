@@ -337,10 +337,10 @@ func (s *session) lookDecodingLocked(now time.Time, again *agenda) {
 	case now.Sub(w.decodeAt) < limit:
 		again.add(limit - now.Sub(w.decodeAt))
 	default:
-		pid, index, logger := s.worker.pid(), s.decoding, s.call.pool.config.Logger
+		pid, index, log := s.worker.pid(), s.decoding, &s.call.pool.log
 		took := now.Sub(w.decodeAt)
 		s.tells.Go(func() { // no lock may be held while the Logger runs
-			logger.Warn("parallel: still decoding what an item returned; the call waits", "pid", pid, "item", index, "decoding", took)
+			log.warn("parallel: still decoding what an item returned; the call waits", "pid", pid, "item", index, "decoding", took)
 		})
 		w.decodeAt = time.Time{}
 	}

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -20,8 +19,8 @@ import (
 // it has been reaped.
 type Pool struct {
 	config   Config
-	silent   bool           // there is no logger
-	sink     sink           // where workers' output goes
+	log      log
+	sinks    sinks          // where workers' output goes
 	calls    sync.WaitGroup // calls that were admitted and have not left
 	unreaped sync.WaitGroup // workers that have not been reaped
 	counters counters
@@ -44,14 +43,13 @@ type counters struct {
 
 // NewPool returns a pool without workers: they start as calls need them.
 func NewPool(c Config) *Pool {
-	silent := c.Logger == nil
-	if silent {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	logger := c.Logger
+	c.Logger = nil // log is the way to it
 	c.Spec.MaxMemoryBytes = c.MaxMemoryBytes
 	p := &Pool{
-		config: c, silent: silent, active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
+		config: c, log: log{to: logger}, active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
 	}
+	p.sinks.init(&p.config, &p.log)
 	p.tick.owed = make(map[*worker]struct{})
 	if onNewPool != nil {
 		onNewPool(p)
@@ -249,7 +247,7 @@ func (p *Pool) offerLocked(w *worker) {
 func (p *Pool) release(w *worker) {
 	if reason := p.retireReason(w); reason != "" {
 		w.retire()
-		p.config.Logger.Debug("parallel: worker replaced", "pid", w.pid(), "reason", reason, "items", w.items)
+		p.log.debug("parallel: worker replaced", "pid", w.pid(), "reason", reason, "items", w.items)
 		return
 	}
 	p.mu.Lock()

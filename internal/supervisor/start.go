@@ -82,7 +82,7 @@ func (w *worker) awaitReady(timeout <-chan time.Time, ctxDone, quit <-chan struc
 		if err := checkWelcome(welcome, w.pool.config.Table()); err != nil {
 			return false, w.giveUp(err)
 		}
-		w.pool.config.Logger.Debug("parallel: worker started", "pid", w.pid(), "took", time.Since(begun))
+		w.pool.log.debug("parallel: worker started", "pid", w.pid(), "took", time.Since(begun))
 		return true, nil
 	case <-w.dead:
 		return false, w.startError(errors.New("it ended before it had reached parallel.Init"))

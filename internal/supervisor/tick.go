@@ -66,7 +66,7 @@ func (p *Pool) ticked() {
 		w.conn.flush()
 	}
 	for _, w := range late {
-		p.config.Logger.Debug("parallel: worker ended", "pid", w.pid(), "reason", "IdleTimeout")
+		p.log.debug("parallel: worker ended", "pid", w.pid(), "reason", "IdleTimeout")
 	}
 }
 

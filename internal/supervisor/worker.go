@@ -81,9 +81,8 @@ func newWorker(p *Pool, link *transport.Worker) *worker {
 // serve starts what serves the worker until it is dead.
 func (w *worker) serve() {
 	w.pool.unreaped.Add(1)
-	c := &w.pool.config
-	w.output.relay(w.link.Stdout, c.Stdout, &w.pool.sink, nil)
-	w.output.relay(w.link.Stderr, c.Stderr, &w.pool.sink, &w.output.stderr)
+	w.output.relay(w.link.Stdout, &w.pool.sinks.stdout, nil)
+	w.output.relay(w.link.Stderr, &w.pool.sinks.stderr, &w.output.stderr)
 	go w.awaitExit()
 	persist(func(f func()) { go f() }, w.read)
 }
@@ -146,7 +145,7 @@ func (w *worker) makeRoom() {
 	}
 	w.pool.gone(w)
 	if !expected {
-		w.pool.config.Logger.Warn("parallel: worker died", "pid", w.pid(), "error", w.crash(nil).Error())
+		w.pool.log.warn("parallel: worker died", "pid", w.pid(), "error", w.crash(nil).Error())
 	}
 }
 
