@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,5 +193,159 @@ func TestPullOfMapSeq(t *testing.T) {
 				t.Errorf("%s: the caller %v, want %v", test.name, end, test.want)
 			}
 		})
+	}
+}
+
+// rudeCause is an error, such as a cause of a call's end, one of whose methods calls f.
+type rudeCause struct {
+	method string
+	f      func()
+}
+
+func (e *rudeCause) call(method string) {
+	if e.method == method {
+		e.f()
+	}
+}
+
+func (e *rudeCause) Error() string { e.call("Error"); return "rude" }
+func (e *rudeCause) Is(error) bool { e.call("Is"); return false }
+func (e *rudeCause) As(any) bool   { e.call("As"); return false }
+func (e *rudeCause) Unwrap() error { e.call("Unwrap"); return errKnown }
+
+// TestMethodsOfACause ends calls with a cause one of whose methods does not return, while items
+// run that wait for just that.
+func TestMethodsOfACause(t *testing.T) {
+	for _, method := range []string{"Error", "Is", "As", "Unwrap"} {
+		for _, test := range endings {
+			everywhere(t, 2, func(t *testing.T, where Option) {
+				cause := &rudeCause{method, test.f}
+				for _, keep := range [][]Option{nil, {KeepGoing()}} {
+					ctx, cancel := context.WithCancelCause(t.Context())
+					runs := filepath.Join(t.TempDir(), "runs")
+					var err error
+					end := endWithin(t, func() {
+						go func() {
+							defer cancel(cause)
+							testkit.WaitFor(t, "the item to run", func() bool { return testkit.Exists(runs) })
+						}()
+						_, err = Map(ctx, []testkit.Step{{Make: runs}, {}, {}}, testkit.Gate, append(keep, where)...)
+					})
+					if !end.Returned() || !leadsTo(err, cause) {
+						t.Errorf("%s, %s: the call %v, and its error does not lead to the cause", method, test.name, end)
+					}
+				}
+			})
+		}
+	}
+}
+
+// leadsTo reports whether target is in err, without asking methods of other errors than ours.
+func leadsTo(err, target error) bool {
+	switch err := err.(type) {
+	case *ItemError:
+		return leadsTo(err.Err, target)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), func(e error) bool { return leadsTo(e, target) })
+	}
+	return err == target
+}
+
+// TestErrorOfAnItemThatIsLate has an item fail after its limit of time with an error one of
+// whose methods does not return.
+func TestErrorOfAnItemThatIsLate(t *testing.T) {
+	for _, method := range []string{"Is", "As", "Unwrap", "Error"} {
+		for _, test := range endings {
+			rude := &rudeCause{method, test.f}
+			fn := func(ctx context.Context, _ int) (int, error) {
+				<-ctx.Done()
+				return 0, rude
+			}
+			_, err := Map(t.Context(), testkit.Count(1), fn, ItemTimeout(time.Millisecond))
+			item, ok := err.(*ItemError)
+			if !ok {
+				t.Fatalf("%s, %s: error %T", method, test.name, err)
+			}
+			both, ok := item.Err.(*withCause)
+			if !ok || both.err != rude || both.cause.Error() != "parallel: item exceeded its timeout of 1ms" {
+				t.Errorf("%s, %s: the item's error is a %T", method, test.name, item.Err)
+			}
+		}
+	}
+}
+
+// rudeValue is a shared value whose encoder or decoder ends in one of these ways.
+type rudeValue struct {
+	Encoder, Decoder int // of endings; 0: none, else the position and 1
+	hidden           struct{}
+}
+
+func (v rudeValue) MarshalBinary() ([]byte, error) {
+	if v.Encoder > 0 {
+		endings[v.Encoder-1].f()
+	}
+	return []byte{byte(v.Decoder)}, nil
+}
+
+func (v *rudeValue) UnmarshalBinary(b []byte) error {
+	if v.Decoder = int(b[0]); v.Decoder > 0 {
+		endings[v.Decoder-1].f()
+	}
+	return nil
+}
+
+// readRude reads the shared value.
+func readRude(ctx context.Context, i int) (int, error) {
+	if _, ok := Shared[rudeValue](ctx); !ok {
+		return 0, errors.New("nothing is shared")
+	}
+	return i, nil
+}
+
+func init() { Register(readRude) }
+
+// TestMethodsOfASharedValue has a method of a shared value end in each way: the encoder's end
+// is the call's error, and the decoder's that of the item that reads the value.
+func TestMethodsOfASharedValue(t *testing.T) {
+	for _, p := range places[1:] {
+		for i, test := range endings {
+			t.Run(p.name+"/"+test.name, func(t *testing.T) {
+				testkit.CheckLeaks(t)
+				where := p.opt(t, 2)
+				run := func(v rudeValue, opts ...Option) map[string]error {
+					opts = append(opts, where, Share(v))
+					errs := make(map[string]error)
+					end := endWithin(t, func() {
+						_, errs["Map"] = Map(t.Context(), testkit.Count(4), readRude, opts...)
+						for _, err := range MapSeq(t.Context(), naturals, readRude, opts...) {
+							if errs["MapSeq"] = err; err != nil {
+								break
+							}
+						}
+						_, errs["Spawn"] = Spawn(t.Context(), readRude, 1, opts...).Wait()
+					})
+					if !end.Returned() {
+						t.Errorf("the caller %v", end)
+					}
+					return errs
+				}
+				for name, err := range run(rudeValue{Encoder: i + 1}) {
+					if err == nil || !strings.HasPrefix(err.Error(), "parallel: Share: cannot encode the shared value: ") {
+						t.Errorf("%s: error %v", name, err)
+					}
+				}
+				for _, opts := range [][]Option{nil, {KeepGoing()}} {
+					for name, err := range run(rudeValue{Decoder: i + 1}, opts...) {
+						var p *PanicError
+						if !errors.As(err, &p) && !errors.Is(err, ErrGoexit) {
+							t.Errorf("%s: error %v", name, err)
+						}
+					}
+				}
+				if _, err := Map(t.Context(), testkit.Count(4), readRude, where, Share(rudeValue{})); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }

@@ -41,6 +41,16 @@ var (
 	ErrGoexit = errors.New("parallel: fn called runtime.Goexit")
 )
 
+// errGoexitInMethod is the ErrGoexit of a method, or of a codec's function, that encodes or
+// decodes.
+var errGoexitInMethod = &goexitError{}
+
+type goexitError struct{}
+
+func (*goexitError) Error() string { return "a method called runtime.Goexit" }
+
+func (*goexitError) Unwrap() error { return ErrGoexit }
+
 const errPrefix = "parallel: "
 
 // ItemError is the failure of one item. Every failure of an item that Map,
@@ -286,7 +296,15 @@ func (errorMaker) Recovered(v any) error {
 	return &PanicError{Value: v, Stack: debug.Stack()}
 }
 
-func (errorMaker) Goexit() error { return ErrGoexit }
+// methodError is the error of a method that ended with end and did not return.
+func methodError(end guard.End) error {
+	if v := end.Value(); v != nil {
+		return makeErrors.Recovered(v)
+	}
+	return errGoexitInMethod
+}
+
+func (errorMaker) Goexit() error { return errGoexitInMethod }
 
 func (errorMaker) Ended(done, total int, cause, also error) error {
 	e := &endedError{done: done, total: total, cause: cause}
@@ -332,8 +350,7 @@ func decodeItemError(err error) error {
 
 // encodeError is err, from encoding what, in words that say what to do.
 func encodeError(what string, err error) error {
-	var size *codec.SizeError
-	if errors.As(err, &size) {
+	if size, ok := err.(*codec.SizeError); ok { // errors.As would ask methods of the user's
 		return fmt.Errorf("parallel: the encoded %s is larger than MaxMessageBytes (%d bytes)", what, size.Limit)
 	}
 	return fmt.Errorf("parallel: cannot encode the %s: %w", what, err)

@@ -433,8 +433,6 @@ func tree(remote *RemoteError, wrapped []error) error {
 	return &remoteTree{remote, wrapped}
 }
 
-var errGoexitInCodec = errors.New("a method called runtime.Goexit")
-
 // encode encodes a value of a registered type.
 func (e *errEncoder) encode(v any, limit int) (data []byte, err error) {
 	if !e.Apart {
@@ -452,7 +450,7 @@ func (d *errDecoder) decode(data []byte) (v any, err error) {
 }
 
 func apart[V any](f func() (V, error)) (v V, err error) {
-	err = errGoexitInCodec
+	err = errGoexitInMethod
 	guard.Apart(func() { v, err = f() })
 	return v, err
 }

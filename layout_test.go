@@ -15,7 +15,7 @@ var rooms = map[string]struct{ may, mustNot []string }{
 	"cost":       {nil, []string{"os", "reflect"}},
 	"guard":      {nil, []string{"os", "reflect", "unsafe"}},
 	"wire":       {nil, []string{"os", "reflect", "unsafe"}},
-	"codec":      {nil, []string{"net", "os/exec"}},
+	"codec":      {[]string{"guard"}, []string{"net", "os/exec"}},
 	"shm":        {[]string{"wire"}, []string{"os/exec", "reflect"}},
 	"pipe":       {[]string{"cost"}, []string{"os/exec", "reflect"}},
 	"transport":  {[]string{"shm"}, []string{"os/exec", "reflect"}},

@@ -2,7 +2,6 @@ package parallel
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"reflect"
 	"sync/atomic"
@@ -279,7 +278,7 @@ func overtime(limit time.Duration, err error) error {
 	switch {
 	case err == nil:
 		return late
-	case errors.Is(err, context.DeadlineExceeded):
+	case isError(err, context.DeadlineExceeded):
 		return err
 	default:
 		return addCause(err, late)

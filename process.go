@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"example.com/parallel/internal/codec"
+	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/proc"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/shm"
@@ -238,11 +239,25 @@ func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("parallel: Share: a %v cannot be sent to a worker process: %w", typ, err)
 	}
-	data, err := plan.Append(nil, unsafe.Pointer(&b.value), limit)
+	data, err := b.append(plan, limit)
 	if err != nil {
 		return "", nil, explain(encodeError("shared value", err), "Share")
 	}
 	return shareType(typ, plan), data, nil
+}
+
+// append appends the value's encoding to nothing, with methods of the user's in a goroutine of
+// their own: the caller's must not end by a Goexit in one.
+func (b *shareBox[S]) append(plan *codec.Plan, limit int) (data []byte, err error) {
+	encode := func() { data, err = plan.Append(nil, unsafe.Pointer(&b.value), limit) }
+	if plan.Pure() {
+		encode()
+		return data, err
+	}
+	if end := guard.Apart(encode); !end.Returned() {
+		return nil, methodError(end)
+	}
+	return data, err
 }
 
 // A shareCall names a call of Share, as in a message of RegisterCodec.

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"runtime"
 	"unsafe"
+
+	"example.com/parallel/internal/guard"
 )
 
 // A pair is what a type crosses by that does not cross by its structure: the two methods by which it encodes itself, or
@@ -215,12 +217,12 @@ func (n *node) unmarshal(p unsafe.Pointer, content []byte) (err error) {
 }
 
 func (n *node) failed(direction string, err error) error {
-	return &ValueError{Reason: fmt.Sprintf("%s: %v", n.marshaler(direction), err), Err: err}
+	return &ValueError{Reason: fmt.Sprintf("%s: %s", n.marshaler(direction), guard.Text(err)), Err: err}
 }
 
 func (n *node) panicked(direction string, v any) error {
 	err, _ := v.(error)
-	return &ValueError{Reason: fmt.Sprintf("%s panicked: %v", n.marshaler(direction), v), Err: err}
+	return &ValueError{Reason: fmt.Sprintf("%s panicked: %s", n.marshaler(direction), guard.Print(v)), Err: err}
 }
 
 // marshaler names what marshals or unmarshals values of n's type.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"example.com/parallel/internal/guard"
 )
 
 // Types holds the concrete types that travel in interfaces, the sentinel errors that keep their identity, and the
@@ -144,19 +146,9 @@ func (t *Types) Describe() []string {
 		lines = append(lines, "codec "+rt.PkgPath()+" "+rt.String())
 	}
 	for _, err := range sentinels {
-		lines = append(lines, "error "+reflect.TypeOf(err).String()+": "+strconv.Quote(message(err)))
+		lines = append(lines, "error "+reflect.TypeOf(err).String()+": "+strconv.Quote(guard.Text(err)))
 	}
 	return lines
-}
-
-// message survives an Error method that panics, as for a nil pointer.
-func message(err error) (s string) {
-	defer func() {
-		if v := recover(); v != nil {
-			s = fmt.Sprintf("Error panics: %v", v)
-		}
-	}()
-	return err.Error()
 }
 
 // Plan gives the plan of a type. The error is a *TypeError if values of the type cannot cross.

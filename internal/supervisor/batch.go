@@ -175,10 +175,10 @@ func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	if size < 0 {
 		b.frame = append(b.frame, 0, 0, 0, 0)
 	}
-	frame, err := s.call.what.Job.Encode(b.frame, i, limit)
+	frame, err := s.encodeItem(b.frame, i, limit)
 	b.current = -1
 	if err != nil {
-		b.frame = frame[:start]
+		b.frame = b.frame[:start]
 		s.call.failed(i, s.call.pool.config.Errors.Encode(err))
 		return true
 	}
@@ -188,6 +188,17 @@ func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	b.frame = frame
 	s.enter(b, 1, len(frame)-start)
 	return false
+}
+
+// encodeItem appends item i to dst. A panic, as of a value that is changed meanwhile, is the
+// item's error.
+func (s *session) encodeItem(dst []byte, i, limit int) (frame []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.call.Config().Errors.Recovered(v)
+		}
+	}()
+	return s.call.what.Job.Encode(dst, i, limit)
 }
 
 // enter counts n items, of so many bytes together, into b.

@@ -155,3 +155,35 @@ func TestCauseThatCannotBeEncoded(t *testing.T) {
 		t.Error("the cause is not in the error")
 	}
 }
+
+// slowCause is a cause of a call's end whose text cannot be had before the channel is closed.
+type slowCause chan struct{}
+
+func (c slowCause) Error() string { <-c; return "slow" }
+
+// TestCauseThatBlocks ends a call with such a cause: its item is told to stop and killed all
+// the same, and then the call waits for the cause's method.
+func TestCauseThatBlocks(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 1, KillDelay: 50 * time.Millisecond})
+	runs := filepath.Join(t.TempDir(), "runs")
+	cause := make(slowCause)
+	ctx, cancel := context.WithCancelCause(testkit.Patient(t))
+	ended := make(chan error)
+	go func() {
+		_, err := parallel.Map(ctx, []testkit.Step{{Make: runs, Deaf: true}}, testkit.Gate, parallel.On(pool))
+		ended <- err
+	}()
+	testkit.WaitFor(t, "the item to run", func() bool { return testkit.Exists(runs) })
+	cancel(cause)
+	testkit.WaitFor(t, "the worker to be killed", func() bool { return pool.Stats().Died == 1 })
+	select {
+	case err := <-ended:
+		t.Errorf("the call did not wait: %v", err)
+	default:
+	}
+	close(cause)
+	if err := <-ended; !errors.Is(err, cause) {
+		t.Errorf("error %v, want the cause in it", err)
+	}
+}

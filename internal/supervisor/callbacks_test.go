@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -198,7 +197,7 @@ func TestWriterThatDoesNotWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			everyTransport(t, func(t *testing.T) {
 				testkit.CheckLeaks(t)
-				var log lockedBuffer
+				var log safeBuffer
 				outputs := [2]*rudeWriter{{f: test.f}, {f: test.f}}
 				pool := testPool(t, &parallel.ProcessPool{
 					Size: 1, Stdout: outputs[0], Stderr: outputs[1], Logger: slog.New(slog.NewTextHandler(&log, nil)),
@@ -286,22 +285,4 @@ func echo(_ context.Context, line string) error {
 	_, err := io.WriteString(os.Stdout, line+"\n")
 	_, err2 := io.WriteString(os.Stderr, line+"\n")
 	return errors.Join(err, err2)
-}
-
-// lockedBuffer is a buffer that may be read while it is written to.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

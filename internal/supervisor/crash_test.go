@@ -93,7 +93,12 @@ func (b blow) strike(at string) error {
 		return errKnown
 	case "panic":
 		panic("struck")
+	case "nested panic":
+		panic(nestedPanic(1))
 	case "goexit":
+		runtime.Goexit()
+	case "panic in goexit":
+		defer panic("struck")
 		runtime.Goexit()
 	case "exit 0":
 		os.Exit(0)
@@ -160,7 +165,9 @@ type crashOutcome struct {
 var crashOutcomes = []crashOutcome{
 	{how: "error", is: errKnown},
 	{how: "panic"},
+	{how: "nested panic"},
 	{how: "goexit", is: parallel.ErrGoexit},
+	{how: "panic in goexit"},
 	{how: "exit 0", crashes: true, code: 0},
 	{how: "exit 3", crashes: true, code: 3},
 	{how: "kill", crashes: true, code: -1, signal: os.Kill},

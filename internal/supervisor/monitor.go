@@ -46,8 +46,9 @@ type monitor struct {
 	ended   bool          // the call is over
 
 	// Its goroutine's.
-	bound int64  // the call's, at the last look
-	stop  []byte // the frame that tells workers of it
+	bound    int64          // the call's, at the last look
+	stop     []byte         // the frame that tells workers of it
+	encoders sync.WaitGroup // of causes
 }
 
 func (m *monitor) init(d *call) {
@@ -93,6 +94,7 @@ func (m *monitor) end() {
 	if m.running != nil {
 		close(m.quit)
 		<-m.running
+		m.encoders.Wait()
 	}
 }
 
@@ -130,15 +132,21 @@ func (m *monitor) prepareStop() {
 }
 
 // encode encodes an error in a goroutine of its own, since methods of the user's error may
-// end that.
-func (m *monitor) encode(err error) (data []byte) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+// end that, or block: the clocks do not wait for them for long. An empty encoding stands for
+// context.Canceled.
+func (m *monitor) encode(err error) []byte {
+	encoded := make(chan []byte, 1)
+	m.encoders.Go(func() {
+		var data []byte
+		defer func() { encoded <- data }()
 		m.call.pool.config.Errors.Append(&data, err)
-	}()
-	<-done
-	return data
+	})
+	select {
+	case data := <-encoded:
+		return data
+	case <-time.After(lookMax):
+		return nil
+	}
 }
 
 // agenda is when to look again; 0 is not before being woken.

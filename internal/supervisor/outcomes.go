@@ -288,6 +288,9 @@ func (s *session) settleResult(data []byte, i int) {
 	errs := s.call.pool.config.Errors
 	err := errs.Goexit() // unless the decoder returns
 	defer func() {
+		if v := recover(); v != nil {
+			err = s.call.Config().Errors.Recovered(v)
+		}
 		if err != nil {
 			s.decoded()
 			s.call.failed(i, errs.Decode(err))
