@@ -349,3 +349,36 @@ func TestMethodsOfASharedValue(t *testing.T) {
 		}
 	}
 }
+
+// TestMethodsOfAnErrorInline has the caller's own goroutine run a function that is known, whose
+// error has a method that does not return. The caller goes on.
+func TestMethodsOfAnErrorInline(t *testing.T) {
+	for _, method := range []string{"Error", "Is", "As", "Unwrap"} {
+		for _, test := range endings {
+			rude := &rudeCause{method, test.f}
+			ctx, cancel := context.WithCancel(t.Context())
+			fn := func(_ context.Context, x int) (int, error) {
+				if x < 0 {
+					cancel()
+					return 0, rude
+				}
+				return x, nil
+			}
+			for range 3 {
+				if _, err := Map(t.Context(), testkit.Count(2000), fn); err != nil {
+					t.Fatal(err)
+				}
+			}
+			id := identify("Map", fn)
+			id.cost().Set(1) // whatever was measured: 1 ns
+			if !cheap(id.cost(), 1) {
+				t.Fatal("the call would not run inline")
+			}
+			var err error
+			if end := guard.Apart(func() { _, err = Map(ctx, []int{-1}, fn) }); !end.Returned() || !leadsTo(err, rude) {
+				t.Errorf("%s, %s: the caller %v, with a %T", method, test.name, end, err)
+			}
+			cancel()
+		}
+	}
+}

@@ -344,8 +344,22 @@ func (errorMaker) Append(dst *[]byte, err error) { appendError(dst, err) }
 
 func (errorMaker) Parse(src []byte, into *error) (malformed error) { return decodeError(src, into) }
 
-func decodeItemError(err error) error {
-	return fmt.Errorf("parallel: cannot decode the item in the worker process: %w", err)
+// decodeItemError is the error of an item with the context ctx that a worker process cannot
+// decode because of err, and encodeResultError that of one whose result it cannot encode.
+func decodeItemError(ctx context.Context, err error) error {
+	return fmt.Errorf("parallel: cannot decode the item in the worker process: %w", stopCause(ctx, err))
+}
+
+func encodeResultError(ctx context.Context, err error) error {
+	return encodeError("result", stopCause(ctx, err))
+}
+
+// stopCause is why the codec has stopped, if err is that it has, else err.
+func stopCause(ctx context.Context, err error) error {
+	if err == codec.ErrStopped {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // encodeError is err, from encoding what, in words that say what to do.

@@ -61,12 +61,12 @@ func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context
 	return nil
 }
 
-func (j *mapJob[T, R]) Encode(dst []byte, i, limit int) ([]byte, error) {
-	return j.in.Append(dst, unsafe.Pointer(&j.items[i]), limit)
+func (j *mapJob[T, R]) Encode(dst []byte, i, limit int, stop supervisor.Stopper) ([]byte, error) {
+	return encodeItem(dst, &j.items[i], j.in, limit, stop)
 }
 
-func (j *mapJob[T, R]) Decode(src []byte, i int) error {
-	return decodeInto(&j.results[i], src, j.out)
+func (j *mapJob[T, R]) Decode(src []byte, i int, stop supervisor.Stopper) error {
+	return decodeInto(&j.results[i], src, j.out, stop)
 }
 
 func (j *mapJob[T, R]) Items(s schedule.Span) []byte { return memory(j.items[s.Lo:s.Hi]) }
@@ -78,15 +78,26 @@ func memory[V any](values []V) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(*new(V))))
 }
 
+// encodeItem appends the encoding of *v to dst.
+func encodeItem[V any](dst []byte, v *V, plan *codec.Plan, limit int, stop supervisor.Stopper) ([]byte, error) {
+	b, err := plan.AppendUntil(dst, unsafe.Pointer(v), limit, stop)
+	if err == codec.ErrStopped {
+		err = supervisor.ErrStopped
+	}
+	return b, err
+}
+
 // decodeInto decodes src into *v, or leaves *v zero.
-func decodeInto[V any](v *V, src []byte, plan *codec.Plan) error {
+func decodeInto[V any](v *V, src []byte, plan *codec.Plan, stop supervisor.Stopper) error {
 	err := ErrGoexit // unless Decode returns
 	defer func() {
 		if err != nil {
 			*v = *new(V)
 		}
 	}()
-	err = plan.Decode(src, unsafe.Pointer(v))
+	if err = plan.DecodeUntil(src, unsafe.Pointer(v), stop); err == codec.ErrStopped {
+		err = supervisor.ErrStopped
+	}
 	return err
 }
 
@@ -118,11 +129,13 @@ func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T)
 	return nil
 }
 
-func (j *eachJob[T]) Encode(dst []byte, i, limit int) ([]byte, error) {
-	return j.in.Append(dst, unsafe.Pointer(&j.items[i]), limit)
+func (j *eachJob[T]) Encode(dst []byte, i, limit int, stop supervisor.Stopper) ([]byte, error) {
+	return encodeItem(dst, &j.items[i], j.in, limit, stop)
 }
 
-func (j *eachJob[T]) Decode(src []byte, _ int) error { return decodeInto(new(struct{}), src, j.out) }
+func (j *eachJob[T]) Decode(src []byte, _ int, stop supervisor.Stopper) error {
+	return decodeInto(new(struct{}), src, j.out, stop)
+}
 
 func (j *eachJob[T]) Items(s schedule.Span) []byte { return memory(j.items[s.Lo:s.Hi]) }
 
@@ -134,13 +147,13 @@ type seqJob[T, R any] struct {
 	*stream.Stream[T, R]
 }
 
-func (j *seqJob[T, R]) Encode(dst []byte, i, limit int) ([]byte, error) {
-	return j.in.Append(dst, unsafe.Pointer(j.Item(i)), limit)
+func (j *seqJob[T, R]) Encode(dst []byte, i, limit int, stop supervisor.Stopper) ([]byte, error) {
+	return encodeItem(dst, j.Item(i), j.in, limit, stop)
 }
 
-func (j *seqJob[T, R]) Decode(src []byte, i int) error {
+func (j *seqJob[T, R]) Decode(src []byte, i int, stop supervisor.Stopper) error {
 	var r R
-	if err := decodeInto(&r, src, j.out); err != nil {
+	if err := decodeInto(&r, src, j.out, stop); err != nil {
 		return err
 	}
 	j.Put(i, r)
@@ -161,16 +174,16 @@ func runPart[T, R any](ctx context.Context, fn func(context.Context, T) (R, erro
 	item, r := new(T), new(R) // codecs look at them: on the heap, once for all
 	for limit := p.Limit(); more(p); {
 		*item = *new(T)
-		if err := in.Decode(p.Next(), unsafe.Pointer(item)); err != nil {
-			return decodeItemError(err)
+		if err := in.DecodeUntil(p.Next(), unsafe.Pointer(item), p); err != nil {
+			return decodeItemError(ctx, err)
 		}
 		var err error
 		if *r, err = fn(ctx, *item); err != nil {
 			return err
 		}
-		b, err := out.Append(p.Buffer(), unsafe.Pointer(r), limit)
+		b, err := out.AppendUntil(p.Buffer(), unsafe.Pointer(r), limit, p)
 		if err != nil {
-			return encodeError("result", err)
+			return encodeResultError(ctx, err)
 		}
 		p.Put(b)
 	}

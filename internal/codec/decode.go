@@ -11,20 +11,27 @@ import (
 // A decoder is the state of one call of Decode.
 type decoder struct {
 	types *Types
+	next  int     // when less of the message is left, look whether to stop
+	stop  Stopper // nil: none
+	calls int     // of methods of the value's types; not counted without stop
 	depth int
 	zones zoneTable
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-func newDecoder(t *Types) *decoder {
+// newDecoder gives a decoder for a message of size bytes.
+func newDecoder(t *Types, size int, stop Stopper) *decoder {
 	d := decoders.Get().(*decoder)
-	d.types, d.depth = t, 0
+	d.types, d.next, d.stop, d.calls, d.depth = t, 0, stop, 0, 0
+	if stop != nil {
+		d.next = size - bytesAnyway
+	}
 	return d
 }
 
 func (d *decoder) release() {
-	d.types = nil
+	d.types, d.stop = nil, nil
 	d.zones.reset()
 	decoders.Put(d)
 }
@@ -32,6 +39,27 @@ func (d *decoder) release() {
 // malformed describes a fault in the message; rest is what was left of it there.
 func (d *decoder) malformed(rest []byte, reason string) error {
 	return &DecodeError{left: len(rest), Reason: reason}
+}
+
+// look looks whether to stop, when less than next is left of the message.
+func (d *decoder) look(rest []byte) error {
+	if d.stop.Stopped() {
+		return ErrStopped
+	}
+	d.next = len(rest) - lookStep
+	return nil
+}
+
+// beforeCall looks whether to stop before one more method of the value's types is called, which
+// may take any time.
+func (d *decoder) beforeCall() error {
+	if d.stop == nil {
+		return nil
+	}
+	if d.calls++; d.calls > callsAnyway && d.stop.Stopped() {
+		return ErrStopped
+	}
+	return nil
 }
 
 func (d *decoder) short(rest []byte) error { return d.malformed(rest, "the message ends too early") }
@@ -200,6 +228,11 @@ func decElems(d *decoder, elem *node, s []byte, p unsafe.Pointer, count int) ([]
 		if s, err = elem.dec(d, elem, s, unsafe.Add(p, uintptr(i)*elem.size)); err != nil {
 			return s, within(err, "[]")
 		}
+		if len(s) < d.next {
+			if err := d.look(s); err != nil {
+				return s, err
+			}
+		}
 	}
 	return s, nil
 }
@@ -218,6 +251,11 @@ func decPointer(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, error)
 	s = s[1:]
 	if n.elem.min > len(s) {
 		return s, d.short(s)
+	}
+	if len(s) < d.next {
+		if err := d.look(s); err != nil {
+			return s, err
+		}
 	}
 	if err := d.enter(s); err != nil {
 		return s, err

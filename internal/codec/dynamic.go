@@ -19,7 +19,7 @@ func (t *Types) Knows(v any) bool {
 // DynamicType gives the name of the registered type of a value that AppendAny wrote, whether or not the value can be
 // decoded; empty if src begins with none.
 func (t *Types) DynamicType(src []byte) string {
-	d := newDecoder(t)
+	d := newDecoder(t, len(src), nil)
 	defer d.release()
 	reg := t.snapshot()
 	tag, _, err := d.uvarint(src)

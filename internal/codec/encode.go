@@ -19,8 +19,11 @@ const trackAfter = 1000
 // An encoder is the state of one call of Append.
 type encoder struct {
 	types  *Types
-	max    int // length that the buffer may reach
-	limit  int // as the caller gave it, for the error
+	max    int     // length that the buffer may reach
+	next   int     // length beyond which to look up: at max, or before that whether to stop
+	limit  int     // as the caller gave it, for the error
+	stop   Stopper // nil: none
+	calls  int     // of methods of the value's types; not counted without stop
 	depth  int
 	onPath map[visit]struct{} // used beyond trackAfter only
 	zones  zoneTable
@@ -37,16 +40,19 @@ type visit struct {
 // encoders keeps encoders for reuse: an encoder is passed to function values, so it would be allocated at each call.
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-func newEncoder(t *Types, start, limit int) *encoder {
+func newEncoder(t *Types, start, limit int, stop Stopper) *encoder {
 	e := encoders.Get().(*encoder)
-	e.types, e.limit, e.depth = t, limit, 0
+	e.types, e.limit, e.stop, e.calls, e.depth = t, limit, stop, 0, 0
 	e.max = plus(start, max(limit, 0))
+	if e.next = e.max; stop != nil {
+		e.next = min(e.max, start+bytesAnyway)
+	}
 	return e
 }
 
 // release gives the encoder back, without anything that belongs to the value.
 func (e *encoder) release() {
-	e.types = nil
+	e.types, e.stop = nil, nil
 	if e.onPath != nil {
 		e.onPath = nil
 	}
@@ -58,6 +64,32 @@ func (e *encoder) release() {
 func (e *encoder) room(b []byte) int { return max(e.max-len(b), 0) }
 
 func (e *encoder) tooLarge() error { return &SizeError{e.limit} }
+
+// look looks up, when b has grown beyond next: whether there is room for need bytes more, and
+// whether to stop. Every reference that is followed adds a byte at least, so that it comes to
+// pass however often a value leads to the same one.
+func (e *encoder) look(b []byte, need int) error {
+	switch {
+	case len(b)+need > e.max:
+		return e.tooLarge()
+	case e.stop.Stopped():
+		return ErrStopped
+	}
+	e.next = min(e.max, len(b)+lookStep)
+	return nil
+}
+
+// beforeCall looks whether to stop before one more method of the value's types is called, which
+// may take any time.
+func (e *encoder) beforeCall() error {
+	if e.stop == nil {
+		return nil
+	}
+	if e.calls++; e.calls > callsAnyway && e.stop.Stopped() {
+		return ErrStopped
+	}
+	return nil
+}
 
 // enter begins to follow a reference from a value of n's type; leave ends it. An error ends the whole encoding, so
 // leave is not called after one.
@@ -180,8 +212,10 @@ func encElems(e *encoder, elem *node, b []byte, p unsafe.Pointer, count int) ([]
 		if b, err = elem.enc(e, elem, b, unsafe.Add(p, uintptr(i)*elem.size)); err != nil {
 			return b, within(err, "[]")
 		}
-		if len(b) > e.max {
-			return b, e.tooLarge()
+		if len(b) > e.next {
+			if err := e.look(b, 0); err != nil {
+				return b, err
+			}
 		}
 	}
 	return b, nil
@@ -192,8 +226,10 @@ func encPointer(e *encoder, n *node, b []byte, p unsafe.Pointer) ([]byte, error)
 	if q == nil {
 		return append(b, 0), nil
 	}
-	if len(b) >= e.max {
-		return b, e.tooLarge()
+	if len(b) >= e.next {
+		if err := e.look(b, 1); err != nil {
+			return b, err
+		}
 	}
 	if err := e.enter(n, q, 0); err != nil {
 		return b, err

@@ -49,8 +49,10 @@ func encEntries(e *encoder, n *node, b []byte, m reflect.Value, count int) ([]by
 		if b, err = n.elem.enc(e, n.elem, b, vp); err != nil {
 			return b, within(err, "[]")
 		}
-		if len(b) > e.max {
-			return b, e.tooLarge()
+		if len(b) > e.next {
+			if err := e.look(b, 0); err != nil {
+				return b, err
+			}
 		}
 	}
 	if count != 0 {
@@ -101,6 +103,11 @@ func decEntries(d *decoder, n *node, s []byte, m reflect.Value, count int) ([]by
 		}
 		if s, err = n.elem.dec(d, n.elem, s, vp); err != nil {
 			return s, within(err, "[]")
+		}
+		if len(s) < d.next {
+			if err := d.look(s); err != nil {
+				return s, err
+			}
 		}
 		m.SetMapIndex(key, value)
 	}

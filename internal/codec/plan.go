@@ -19,6 +19,12 @@ type Plan struct {
 // bytes; a value that needs more is a *SizeError, found before the whole is built. After an error the result is dst as
 // it was.
 func (p *Plan) Append(dst []byte, v unsafe.Pointer, limit int) ([]byte, error) {
+	return p.AppendUntil(dst, v, limit, nil)
+}
+
+// AppendUntil is Append that ends with [ErrStopped] soon after stop says so, unless the value is small. A nil stop never
+// does.
+func (p *Plan) AppendUntil(dst []byte, v unsafe.Pointer, limit int, stop Stopper) ([]byte, error) {
 	if p.root.plain {
 		if uintptr(max(limit, 0)) < p.root.size {
 			return dst, &SizeError{limit}
@@ -28,7 +34,7 @@ func (p *Plan) Append(dst []byte, v unsafe.Pointer, limit int) ([]byte, error) {
 	if p.root.stateless && p.root.mostBytes(v) <= limit {
 		return p.root.enc(noEncoder, p.root, dst, v)
 	}
-	e := newEncoder(p.types, len(dst), limit)
+	e := newEncoder(p.types, len(dst), limit, stop)
 	b, err := p.root.enc(e, p.root, dst, v)
 	if err == nil && len(b) > e.max {
 		err = e.tooLarge()
@@ -42,14 +48,18 @@ func (p *Plan) Append(dst []byte, v unsafe.Pointer, limit int) ([]byte, error) {
 
 // Decode sets the value at v, which must be of the plan's type and zero, to what src encodes. All of src must belong
 // to it, and nothing in the value refers to src afterwards. After an error the value is unspecified, but valid.
-func (p *Plan) Decode(src []byte, v unsafe.Pointer) error {
+func (p *Plan) Decode(src []byte, v unsafe.Pointer) error { return p.DecodeUntil(src, v, nil) }
+
+// DecodeUntil is Decode that ends with [ErrStopped] soon after stop says so, unless the value is small. A nil stop never
+// does.
+func (p *Plan) DecodeUntil(src []byte, v unsafe.Pointer, stop Stopper) error {
 	if p.root.plain && uintptr(len(src)) == p.root.size {
 		copy(unsafe.Slice((*byte)(v), p.root.size), src)
 		return nil
 	}
 	d := noDecoder
 	if !p.root.stateless {
-		d = newDecoder(p.types)
+		d = newDecoder(p.types, len(src), stop)
 		defer d.release()
 	}
 	rest, err := p.root.dec(d, p.root, src, v)
@@ -88,7 +98,7 @@ func newPlan(t *Types, n *node) *Plan { return &Plan{types: t, root: n} }
 // AppendAny appends v as an interface value: the id of its dynamic type, which must be registered, and the value. A
 // nil v is allowed. limit is as in [Plan.Append].
 func (t *Types) AppendAny(dst []byte, v any, limit int) ([]byte, error) {
-	e := newEncoder(t, len(dst), limit)
+	e := newEncoder(t, len(dst), limit, nil)
 	b, err := e.any(dst, v)
 	if err == nil && len(b) > e.max {
 		err = e.tooLarge()
@@ -102,7 +112,7 @@ func (t *Types) AppendAny(dst []byte, v any, limit int) ([]byte, error) {
 
 // DecodeAny gives the value that AppendAny wrote.
 func (t *Types) DecodeAny(src []byte) (any, error) {
-	d := newDecoder(t)
+	d := newDecoder(t, len(src), nil)
 	var v any
 	rest, err := decInterface(d, anyNode, src, unsafe.Pointer(&v))
 	if err == nil && len(rest) != 0 {

@@ -33,7 +33,7 @@ type op struct {
 // plain memory, whose functions neither change the state nor follow a reference. They are shared, and spare such types
 // the time that it takes to get one.
 var (
-	noEncoder = &encoder{max: math.MaxInt, limit: math.MaxInt}
+	noEncoder = &encoder{max: math.MaxInt, next: math.MaxInt, limit: math.MaxInt}
 	noDecoder = &decoder{}
 )
 

@@ -20,6 +20,7 @@ const (
 
 // batch is claimed items on their way into frames.
 type batch struct {
+	call    *call
 	claimed schedule.Span // those not looked at yet
 	frame   []byte        // of flight
 	countAt int           // where its count stands
@@ -114,7 +115,7 @@ func (s *session) batchSize(last int) int {
 // What a lost worker cannot be sent is given back.
 func (s *session) sendItems(claimed schedule.Span) {
 	s.forgetOutput()
-	b := &batch{claimed: claimed, frame: s.worker.frame, current: -1}
+	b := &batch{call: s.call, claimed: claimed, frame: s.worker.frame, current: -1}
 	guard.Run(func() { s.sendBatch(b) }, func() { s.abandon(b) })
 	s.worker.frame = b.frame
 }
@@ -165,8 +166,8 @@ func (s *session) encode(b *batch) (full bool) {
 	return s.encodeOne(b, size, limit)
 }
 
-// encodeOne adds the next item to b. It returns true if the item has failed, so that what is
-// before it is to be sent.
+// encodeOne adds the next item to b. It returns true if the item has failed, or is not wanted
+// any more, so that what is before it is to be sent.
 func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	start := len(b.frame)
 	i := b.claimed.Lo
@@ -175,10 +176,14 @@ func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	if size < 0 {
 		b.frame = append(b.frame, 0, 0, 0, 0)
 	}
-	frame, err := s.encodeItem(b.frame, i, limit)
+	frame, err := s.encodeItem(b, i, limit)
 	b.current = -1
 	if err != nil {
 		b.frame = b.frame[:start]
+		if err == ErrStopped {
+			s.call.Skip(schedule.Span{Lo: i, Hi: i + 1})
+			return true
+		}
 		s.call.failed(i, s.call.pool.config.Errors.Encode(err))
 		return true
 	}
@@ -190,15 +195,19 @@ func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	return false
 }
 
-// encodeItem appends item i to dst. A panic, as of a value that is changed meanwhile, is the
-// item's error.
-func (s *session) encodeItem(dst []byte, i, limit int) (frame []byte, err error) {
+// Stopped makes the batch a Stopper: it says whether the item is still wanted whose encoder is
+// running, which may take long.
+func (b *batch) Stopped() bool { return b.call.Stopped(b.current) }
+
+// encodeItem appends item i to the frame. A panic, as of a value that is changed meanwhile, is
+// the item's error.
+func (s *session) encodeItem(b *batch, i, limit int) (frame []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = s.call.Config().Errors.Recovered(v)
 		}
 	}()
-	return s.call.what.Job.Encode(dst, i, limit)
+	return s.call.what.Job.Encode(b.frame, i, limit, b)
 }
 
 // enter counts n items, of so many bytes together, into b.

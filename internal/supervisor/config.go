@@ -15,6 +15,12 @@ import (
 // ErrClosed is why a call is not admitted: the pool has been closed.
 var ErrClosed = errors.New("process pool is closed")
 
+// ErrStopped is why an item is not encoded, or a result not decoded: it is not wanted any more.
+var ErrStopped = errors.New("the item is not wanted any more")
+
+// A Stopper says whether an item is not wanted any more.
+type Stopper interface{ Stopped() bool }
+
 // Config is what a pool is made of. It does not change. No field is left to a default.
 type Config struct {
 	Size            int           // most workers at once
@@ -72,10 +78,11 @@ type Crash struct {
 type Job interface {
 	schedule.Job
 	// Encode appends item i, which may take limit bytes, to dst. It may run code of the
-	// user's.
-	Encode(dst []byte, i, limit int) ([]byte, error)
-	// Decode stores the result of item i. It may run code of the user's.
-	Decode(src []byte, i int) error
+	// user's. Its error is ErrStopped if stop has said so meanwhile.
+	Encode(dst []byte, i, limit int, stop Stopper) ([]byte, error)
+	// Decode stores the result of item i. It may run code of the user's. Its error is
+	// ErrStopped if stop has said so meanwhile, and the result is large.
+	Decode(src []byte, i int, stop Stopper) error
 	// Items returns the bytes of items whose encoding is their memory; nil if they are not
 	// in one piece.
 	Items(schedule.Span) []byte

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/wire"
 )
@@ -17,6 +18,7 @@ import (
 
 // taking is what has been read of a worker and is not taken in yet.
 type taking struct {
+	result   resultOf     // the result that is being decoded
 	finished int          // items that ran well and are not entered yet
 	outcomes wire.Record  // what is left of the last record of outcomes; a Count of 0: nothing
 	leftover *wire.Cursor // what a dead worker left in the segment; nil: not read yet
@@ -283,7 +285,16 @@ func skipOutcomes(r *wire.Record, n int) (data []byte) {
 	return data
 }
 
-// settleResult settles item i, which ran well: it is counted, and entered with others.
+// resultOf is an item whose result is being decoded. It is a Stopper.
+type resultOf struct {
+	call *call
+	item int
+}
+
+func (r *resultOf) Stopped() bool { return r.call.Stopped(r.item) }
+
+// settleResult settles item i, which ran well: it is counted, and entered with others. A large
+// result is dropped if the call has ended meanwhile, as if the item had not run.
 func (s *session) settleResult(data []byte, i int) {
 	errs := s.call.pool.config.Errors
 	err := errs.Goexit() // unless the decoder returns
@@ -291,12 +302,17 @@ func (s *session) settleResult(data []byte, i int) {
 		if v := recover(); v != nil {
 			err = s.call.Config().Errors.Recovered(v)
 		}
-		if err != nil {
+		switch err {
+		case nil:
+		case ErrStopped:
+			s.call.Skip(schedule.Span{Lo: i, Hi: i + 1})
+		default:
 			s.decoded()
 			s.call.failed(i, errs.Decode(err))
 		}
 	}()
-	if err = s.call.what.Job.Decode(data, i); err == nil {
+	s.taking.result = resultOf{s.call, i}
+	if err = s.call.what.Job.Decode(data, i, &s.taking.result); err == nil {
 		s.taking.finished++
 	}
 }

@@ -114,11 +114,13 @@ func (h *distrustfulSession) Run(context.Context, schedule.Span, *int, *atomic.U
 	panic("items run in workers")
 }
 
-func (h *distrustfulSession) Encode([]byte, int, int) ([]byte, error) { panic("all items are sent") }
+func (h *distrustfulSession) Encode([]byte, int, int, Stopper) ([]byte, error) {
+	panic("all items are sent")
+}
 
 func (h *distrustfulSession) Items(schedule.Span) []byte { panic("all items are sent") }
 
-func (h *distrustfulSession) Decode(src []byte, i int) error {
+func (h *distrustfulSession) Decode(src []byte, i int, _ Stopper) error {
 	if len(src) != 8 || src[0] == 0xff {
 		return errors.New("that cannot be decoded")
 	}

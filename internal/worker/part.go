@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"math"
 	"sync/atomic"
 	"time"
@@ -18,10 +19,11 @@ import (
 // most shm.RingRoom bytes, or else by Buffer and Put. More, Begin, Room and Commit are small
 // enough to be inlined.
 type Part struct {
-	run     wire.Run      // the items
-	rest    []byte        // those that Next has not begun
-	begun   int           // how many have been
-	yield   atomic.Uint32 // not 0: those that have not go back into the queue; set by others
+	run     wire.Run        // the items
+	rest    []byte          // those that Next has not begun
+	begun   int             // how many have been
+	yield   atomic.Uint32   // not 0: those that have not go back into the queue; set by others
+	ctx     context.Context // the items'
 	timeout time.Duration
 	limit   int
 
@@ -40,10 +42,10 @@ func (p *Part) init(m *shm.Mapping, results *resultsBuffer) {
 	}
 }
 
-// load makes the Part hold items of c.
+// load makes the Part hold items of c. The worker's lock is held.
 func (p *Part) load(items wire.Run, c *call, limit int) {
 	p.run, p.rest, p.begun = items, items.Data, 0
-	p.timeout, p.limit = c.timeout, limit
+	p.ctx, p.timeout, p.limit = c.ctx, c.timeout, limit
 	p.header = 0
 	if c.function.ResultSize < 0 {
 		p.header = 4
@@ -83,6 +85,10 @@ func (p *Part) Data() []byte { return p.run.Data }
 
 // ItemSize is the size of each encoded item; −1 means that they vary.
 func (p *Part) ItemSize() int { return p.run.Size }
+
+// Stopped reports whether the context of the items has ended, so that what takes long and is not
+// fn had better stop.
+func (p *Part) Stopped() bool { return p.ctx.Err() != nil }
 
 // Timeout is each item's own limit of time; 0 means none.
 func (p *Part) Timeout() time.Duration { return p.timeout }
