@@ -183,8 +183,11 @@ func (s *settings) runProcesses(c *schedule.Call, id identity, j job) error {
 		Job: j, Timeout: s.timeout, Retries: s.retries, OnStart: s.onStart,
 	}
 	if v, ok := c.Context().Value(shareKey{}).(sharedValue); ok {
-		call.ShareType, call.Share, err = v.encode(pool.MaxMessage())
-		if err != nil && s.shared != nil {
+		call.ShareType, call.Share, err = v.encode(pool.MaxMessage(), ended{c})
+		switch {
+		case err == codec.ErrStopped:
+			return nil // the call has ended
+		case err != nil && s.shared != nil:
 			return err // what came along with the context may stay behind
 		}
 		call.Shared = err == nil
@@ -226,21 +229,30 @@ type shareKey struct{}
 
 // sharedValue is a shared value in either of its forms.
 type sharedValue interface {
-	// encode returns the value's type, by name and shape, and its bytes.
-	encode(limit int) (typ string, data []byte, err error)
+	// encode returns the value's type, by name and shape, and its bytes. Its error is
+	// codec.ErrStopped if stop has said so meanwhile.
+	encode(limit int, stop codec.Stopper) (typ string, data []byte, err error)
 }
+
+// ended is a codec.Stopper that says whether a call has ended.
+type ended struct{ call *schedule.Call }
+
+func (e ended) Stopped() bool { return e.call.Bound() < 0 }
 
 // shareBox is the value in the process in which Share was called.
 type shareBox[S any] struct{ value S }
 
-func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
+func (b *shareBox[S]) encode(limit int, stop codec.Stopper) (string, []byte, error) {
 	typ := reflect.TypeFor[S]()
 	plan, err := types.PlanFor(shareCall{typ}, typ)
 	if err != nil {
 		return "", nil, fmt.Errorf("parallel: Share: a %v cannot be sent to a worker process: %w", typ, err)
 	}
-	data, err := b.append(plan, limit)
-	if err != nil {
+	data, err := b.append(plan, limit, stop)
+	switch {
+	case err == codec.ErrStopped:
+		return "", nil, err
+	case err != nil:
 		return "", nil, explain(encodeError("shared value", err), "Share")
 	}
 	return shareType(typ, plan), data, nil
@@ -248,8 +260,8 @@ func (b *shareBox[S]) encode(limit int) (string, []byte, error) {
 
 // append appends the value's encoding to nothing, with methods of the user's in a goroutine of
 // their own: the caller's must not end by a Goexit in one.
-func (b *shareBox[S]) append(plan *codec.Plan, limit int) (data []byte, err error) {
-	encode := func() { data, err = plan.Append(nil, unsafe.Pointer(&b.value), limit) }
+func (b *shareBox[S]) append(plan *codec.Plan, limit int, stop codec.Stopper) (data []byte, err error) {
+	encode := func() { data, err = plan.AppendUntil(nil, unsafe.Pointer(&b.value), limit, stop) }
 	if plan.Pure() {
 		encode()
 		return data, err
@@ -276,7 +288,7 @@ type sharedBytes struct {
 	decodedAs reflect.Type // its type
 }
 
-func (b *sharedBytes) encode(int) (string, []byte, error) { return b.typ, b.data, nil }
+func (b *sharedBytes) encode(int, codec.Stopper) (string, []byte, error) { return b.typ, b.data, nil }
 
 // as returns a pointer to the value, which is a typ; nil if it is of another type.
 func (b *sharedBytes) as(typ reflect.Type) any {
