@@ -12,6 +12,7 @@ import (
 // rooms is which packages of this module each of its packages may import, and what of others
 // it must not. docs/architecture.md has the house, and docs/decisions/0037-rooms.md why.
 var rooms = map[string]struct{ may, mustNot []string }{
+	"clock":      {nil, []string{"os/exec", "reflect", "unsafe"}},
 	"cost":       {nil, []string{"os", "reflect"}},
 	"guard":      {nil, []string{"os", "reflect", "unsafe"}},
 	"wire":       {nil, []string{"os", "reflect", "unsafe"}},
@@ -20,10 +21,10 @@ var rooms = map[string]struct{ may, mustNot []string }{
 	"pipe":       {[]string{"cost"}, []string{"os/exec", "reflect"}},
 	"transport":  {[]string{"shm"}, []string{"os/exec", "reflect"}},
 	"proc":       {[]string{"pipe", "shm", "transport"}, []string{"reflect"}},
-	"schedule":   {[]string{"cost", "guard"}, []string{"os", "reflect", "unsafe"}},
+	"schedule":   {[]string{"clock", "cost", "guard"}, []string{"os", "reflect", "unsafe"}},
 	"stream":     {[]string{"guard", "schedule"}, []string{"os", "reflect", "unsafe"}},
 	"worker":     {[]string{"cost", "guard", "pipe", "shm", "wire"}, []string{"os/exec", "reflect"}},
-	"supervisor": {[]string{"cost", "guard", "pipe", "schedule", "shm", "transport", "wire"}, []string{"os/exec", "reflect", "unsafe"}},
+	"supervisor": {[]string{"clock", "cost", "guard", "pipe", "schedule", "shm", "transport", "wire"}, []string{"os/exec", "reflect", "unsafe"}},
 
 	"testkit":     {nil, nil}, // for tests
 	"inlinecheck": {nil, nil}, // a command for CI

@@ -7,7 +7,7 @@ import (
 	"time"
 	"weak"
 
-	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/clock"
 )
 
 // watchEvery is how often the watchdog looks. An inline call that is still running at the
@@ -75,10 +75,10 @@ func (s *slot) leave() {
 	}
 }
 
-// arm sets the timer. In a testing/synctest bubble, whose time is long before this process
-// started, it does not: the timer would go off by the bubble's time.
+// arm sets the timer. In a testing/synctest bubble it does not: the timer would go off by the
+// bubble's time, which is decades away from the system's, and not be set again before that.
 func (d *watchdog) arm() {
-	if cost.Clock() < 0 || !d.armed.CompareAndSwap(false, true) {
+	if clock.Bubbled() || !d.armed.CompareAndSwap(false, true) {
 		return
 	}
 	d.timer.Reset(watchEvery)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/parallel/internal/clock"
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/wire"
 )
@@ -24,16 +25,17 @@ var errDeaf = errors.New("it does not read its requests")
 // that last long: the segment has a doorbell for them, which counts those that are in the
 // pipe.
 type conn struct {
+	clock    clock.Clock
 	requests io.Writer
 	deaf     func(*patience) bool // reports whether a worker that does not read is given up, and makes the write fail then
 	writing  atomic.Bool          // a frame is being written
 	reads    atomic.Int64         // how often the worker was seen reading
 	recalls  atomic.Int64         // sent and not answered; an answer may come when the session has ended
 
-	mu        sync.Mutex  // held while writing
-	sealer    wire.Sealer // of the frames
-	doorbells uint64      // stops and recalls that have been written
-	stall     *time.Timer // for the next look at whether the worker reads; set while writing
+	mu        sync.Mutex   // held while writing
+	sealer    wire.Sealer  // of the frames
+	doorbells uint64       // stops and recalls that have been written
+	stall     *clock.Timer // for the next look at whether the worker reads; set while writing
 
 	stallMu  sync.Mutex // held during such a look
 	seen     int64      // reads at the last one
@@ -46,7 +48,7 @@ type conn struct {
 // does not read while a frame is being written; if so, it must make the write fail.
 func (c *conn) init(requests io.Writer, deaf func(*patience) bool) {
 	c.requests, c.deaf = requests, deaf
-	c.stall = time.AfterFunc(time.Hour, c.lookStalled)
+	c.stall = c.clock.AfterFunc(time.Hour, c.lookStalled)
 	c.stall.Stop()
 }
 

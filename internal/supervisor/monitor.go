@@ -100,7 +100,7 @@ func (m *monitor) end() {
 
 func (m *monitor) run() {
 	defer close(m.running)
-	timer := time.NewTimer(0)
+	timer := m.call.pool.clock.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
@@ -110,7 +110,7 @@ func (m *monitor) run() {
 		case <-timer.C:
 		}
 		m.prepareStop()
-		if wait := m.look(time.Now()); wait > 0 {
+		if wait := m.look(m.call.pool.clock.Now()); wait > 0 {
 			timer.Reset(wait)
 		}
 	}
@@ -141,10 +141,12 @@ func (m *monitor) encode(err error) []byte {
 		defer func() { encoded <- data }()
 		m.call.pool.config.Errors.Append(&data, err)
 	})
+	late := m.call.pool.clock.NewTimer(lookMax)
+	defer late.Stop()
 	select {
 	case data := <-encoded:
 		return data
-	case <-time.After(lookMax):
+	case <-late.C:
 		return nil
 	}
 }

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/shm"
@@ -104,7 +103,7 @@ func (s *session) handleRecord(r wire.Record, cut bool) error {
 	case wire.RecordDropped, wire.RecordRecalled:
 		return s.handleDropped(r)
 	case wire.RecordBusy:
-		s.call.measured(r.Count, min(r.Time, time.Since(s.begun)))
+		s.call.measured(r.Count, min(r.Time, s.call.pool.clock.Now().Sub(s.begun)))
 	}
 	return nil
 }

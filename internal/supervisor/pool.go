@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/parallel/internal/clock"
 	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/schedule"
 )
@@ -21,9 +22,10 @@ type Pool struct {
 	config   Config
 	log      log
 	sinks    sinks          // where workers' output goes
-	calls    sync.WaitGroup // calls that were admitted and have not left
+	calls    gate           // calls that were admitted and have not left
 	unreaped sync.WaitGroup // workers that have not been reaped
-	counters counters
+	counters *counters
+	clock    clock.Clock // the system's: the pool is of one call in a testing/synctest bubble
 
 	mu      sync.Mutex
 	closed  bool                 // no call is admitted any more
@@ -46,14 +48,20 @@ func NewPool(c Config) *Pool {
 	logger := c.Logger
 	c.Logger = nil // log is the way to it
 	c.Spec.MaxMemoryBytes = c.MaxMemoryBytes
-	p := &Pool{
-		config: c, log: log{to: logger}, active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
-	}
-	p.sinks.init(&p.config, &p.log)
-	p.tick.owed = make(map[*worker]struct{})
+	p := newPool(c)
+	p.log.to = logger
 	if onNewPool != nil {
 		onNewPool(p)
 	}
+	return p
+}
+
+func newPool(c Config) *Pool {
+	p := &Pool{
+		config: c, counters: new(counters), active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
+	}
+	p.sinks.init(&p.config, &p.log)
+	p.tick.owed = make(map[*worker]struct{})
 	return p
 }
 
@@ -70,6 +78,9 @@ func (p *Pool) MaxMessage() int { return int(p.config.MaxMessageBytes) }
 // Run runs the items of c in the pool's workers, and returns when all are settled. Its
 // error is ErrClosed, and then nothing was started; all others are in c.
 func (p *Pool) Run(c *schedule.Call, what Call) error {
+	if !p.clock.System && clock.Bubbled() {
+		return p.runInBubble(c, what)
+	}
 	d := newCall(p, c, what)
 	if err := p.enter(d); err != nil {
 		return err
@@ -112,7 +123,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	workers := p.workers
 	p.mu.Unlock()
-	c := &p.counters
+	c := p.counters
 	return Stats{
 		Workers: workers, Busy: min(workers, int(c.busy.Load())),
 		Started: c.started.Load(), Died: c.died.Load(),

@@ -128,9 +128,7 @@ func (w *worker) read() {
 		}
 		w.reader.phase = ended
 	}
-	select {
-	case <-w.exited: // as it should be: the end of the process closed the pipe
-	case <-time.After(drainTimeout):
+	if !w.pool.clock.Within(drainTimeout, w.exited) { // as it should be: the end of the process closed the pipe
 		w.kill(presumption{errors.New("it closed its results")})
 	}
 	w.reap()

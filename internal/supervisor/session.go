@@ -59,7 +59,7 @@ type sender struct {
 }
 
 func newSession(d *call, w *worker) *session {
-	s := &session{call: d, worker: w, begun: time.Now(), watch: newWatch()}
+	s := &session{call: d, worker: w, begun: d.pool.clock.Now(), watch: newWatch()}
 	s.changed.L = &s.mu
 	s.window.next = w.lastSeq + 1
 	return s

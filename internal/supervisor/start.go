@@ -22,7 +22,7 @@ func (p *Pool) start(ctx context.Context, quit <-chan struct{}) (*worker, error)
 		return nil, p.config.Errors.Start(err, starting)
 	}
 	p.counters.started.Add(1)
-	timeout := time.NewTimer(p.config.StartTimeout)
+	timeout := p.clock.NewTimer(p.config.StartTimeout)
 	ready, err := w.awaitReady(timeout.C, ctx.Done(), quit)
 	switch {
 	case err != nil:
@@ -76,13 +76,13 @@ func (w *worker) greet() {
 // awaitReady waits until the worker is ready, until ctxDone or quit is closed, or until it is
 // clear that the worker will not be ready; then it is dead.
 func (w *worker) awaitReady(timeout <-chan time.Time, ctxDone, quit <-chan struct{}) (bool, error) {
-	begun := time.Now()
+	begun := w.pool.clock.Now()
 	select {
 	case welcome := <-w.welcome:
 		if err := checkWelcome(welcome, w.pool.config.Table()); err != nil {
 			return false, w.giveUp(err)
 		}
-		w.pool.log.debug("parallel: worker started", "pid", w.pid(), "took", time.Since(begun))
+		w.pool.log.debug("parallel: worker started", "pid", w.pid(), "took", w.pool.clock.Now().Sub(begun))
 		return true, nil
 	case <-w.dead:
 		return false, w.startError(errors.New("it ended before it had reached parallel.Init"))

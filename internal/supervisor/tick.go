@@ -1,9 +1,9 @@
 package supervisor
 
 import (
-	"sync"
 	"time"
 
+	"example.com/parallel/internal/clock"
 	"example.com/parallel/internal/cost"
 )
 
@@ -13,11 +13,11 @@ import (
 // when the first idle worker is due; a call that is over before its second tick has cost no
 // timer of its own. All fields but running are guarded by the pool's mutex.
 type tick struct {
-	timer   *time.Timer          // nil before the first
+	timer   *clock.Timer         // nil before the first
 	set     bool                 // the timer is set
 	soon    bool                 // the timer is set for tickTime from when it was set
 	owed    map[*worker]struct{} // workers that may have to be told of the end of a call
-	running sync.WaitGroup       // ticks that will come or are there
+	running gate                 // ticks that will come or are there
 }
 
 // tickTime is the time from one tick to the next.
@@ -49,7 +49,7 @@ func (p *Pool) setTickLocked(d time.Duration) {
 	switch {
 	case t.timer == nil:
 		t.running.Add(1)
-		t.timer = time.AfterFunc(d, p.ticked)
+		t.timer = p.clock.AfterFunc(d, p.ticked)
 	case !t.timer.Reset(d):
 		t.running.Add(1)
 	}

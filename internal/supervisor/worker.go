@@ -73,6 +73,7 @@ func newWorker(p *Pool, link *transport.Worker) *worker {
 		exited: make(chan struct{}), dead: make(chan struct{}),
 		welcome: make(chan wire.Welcome, 1), calls: make(map[uint64]struct{}),
 	}
+	w.conn.clock = p.clock
 	w.conn.init(link.Requests, w.deaf)
 	w.reader.init(link.Results)
 	return w
@@ -228,7 +229,7 @@ func (w *worker) deaf(p *patience) (giveUp bool) {
 			return false
 		}
 	}
-	if !p.look(time.Now(), did, w.pool.config.StartTimeout) {
+	if !p.look(w.pool.clock.Now(), did, w.pool.config.StartTimeout) {
 		return false
 	}
 	w.kill(errDeaf)
@@ -241,9 +242,7 @@ func (w *worker) retire() { w.kill(errRetired) }
 // giveUpWriting waits until a worker that cannot be written to has died. If it does so by
 // itself, its last words say more than err.
 func (w *worker) giveUpWriting(err error) {
-	select {
-	case <-w.exited:
-	case <-time.After(drainTimeout):
+	if !w.pool.clock.Within(drainTimeout, w.exited) {
 		w.kill(presumption{fmt.Errorf("it cannot be written to: %w", err)})
 	}
 }
