@@ -9,7 +9,6 @@ import (
 	"unsafe"
 
 	"example.com/parallel/internal/cost"
-	"example.com/parallel/internal/guard"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/stream"
 )
@@ -118,13 +117,17 @@ func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error)
 	j := &mapJob[T, R]{items: []T{arg}, results: out, fn: limited(fn, s.timeout)}
 	go func() {
 		defer close(t.done)
-		guard.Catch(func() {
-			_, err := runSlice(ctx, &s, identify("Spawn", fn), j, 0, 1)
-			t.err = taskError(err)
-			if t.err == nil {
-				t.result = out[0]
+		returned := false
+		defer func() { // guard.Catch, written out: a deeper stack would have to grow once more
+			if !returned { // a callback did not
+				t.err = makeErrors.Recovered(recover())
 			}
-		}, func(v any) { t.err = makeErrors.Recovered(v) }) // a callback did not return
+		}()
+		_, err := runSlice(ctx, &s, identify("Spawn", fn), j, 0, 1)
+		if t.err = taskError(err); err == nil {
+			t.result = out[0]
+		}
+		returned = true
 	}()
 	return t
 }

@@ -3,6 +3,7 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -161,13 +162,17 @@ func TestEncodingOfAResultEndsWithTheCall(t *testing.T) {
 	})
 }
 
-// encodeForEver returns a result whose encoder never returns.
-func encodeForEver(context.Context, int) (stuck, error) { return stuck{1}, nil }
+// encodeForEver returns a result whose encoder makes a file, and never returns.
+func encodeForEver(_ context.Context, file string) (stuck, error) { return stuck{file}, nil }
 
-type stuck struct{ n int }
+type stuck struct{ file string }
 
-func (stuck) MarshalBinary() ([]byte, error) { select {} }
-func (*stuck) UnmarshalBinary([]byte) error  { return nil }
+func (s stuck) MarshalBinary() ([]byte, error) {
+	_ = testkit.Touch(context.Background(), s.file)
+	select {}
+}
+
+func (*stuck) UnmarshalBinary([]byte) error { return nil }
 
 // TestEncoderThatNeverReturns is killed, as fn would be: KillDelay after the end of the call, or
 // of the item's time.
@@ -175,11 +180,16 @@ func TestEncoderThatNeverReturns(t *testing.T) {
 	everyTransport(t, func(t *testing.T) {
 		testkit.CheckLeaks(t)
 		pool := testPool(t, &parallel.ProcessPool{Size: 1, KillDelay: 10 * time.Millisecond})
-		ctx, cause := soon(t)
-		if _, err := parallel.Map(ctx, testkit.Count(1), encodeForEver, parallel.On(pool)); !errors.Is(err, cause) {
+		ctx, cancel := context.WithCancel(testkit.Patient(t))
+		file := filepath.Join(t.TempDir(), "encodes")
+		go func() {
+			defer cancel()
+			testkit.WaitFor(t, "the result to be encoded", func() bool { return testkit.Exists(file) })
+		}()
+		if _, err := parallel.Map(ctx, []string{file}, encodeForEver, parallel.On(pool)); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
-		_, err := parallel.Map(testkit.Patient(t), testkit.Count(1), encodeForEver, parallel.On(pool), parallel.ItemTimeout(20*time.Millisecond))
+		_, err := parallel.Map(testkit.Patient(t), []string{file}, encodeForEver, parallel.On(pool), parallel.ItemTimeout(20*time.Millisecond))
 		var crash *parallel.CrashError
 		if !errors.As(err, &crash) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
