@@ -60,7 +60,7 @@
 // Locks are taken in this order: the call's mutex, then the stream's or the claimant's. The
 // call calls Stream and Claimant while it holds its mutex; they must not call it while they
 // hold theirs. The mutex of progress is held while the callback runs, and no other is. The
-// watchdog's mutex is held alone.
+// watchdog's mutex and the backlog's are held alone.
 //
 // Code of the user's (the callback, methods of errors, fn) never runs under the call's
 // mutex. It may panic or call runtime.Goexit anywhere. What must happen all the same is done

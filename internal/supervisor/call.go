@@ -51,6 +51,7 @@ func newCall(p *Pool, c *schedule.Call, what Call) *call {
 // settled.
 func (d *call) run() {
 	d.slowStart = d.Attach(&d.monitor, d.what.Function.Cost)
+	reported := d.ReportApart()
 	if d.what.Timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
 		d.monitor.act()
 	}
@@ -64,6 +65,7 @@ func (d *call) run() {
 	}
 	d.servers.Wait()
 	d.AwaitSettled()
+	reported()
 	d.monitor.end()
 	d.announceEnd()
 }

@@ -286,3 +286,49 @@ func echo(_ context.Context, line string) error {
 	_, err2 := io.WriteString(os.Stderr, line+"\n")
 	return errors.Join(err, err2)
 }
+
+// TestProgressMayUseThePool has OnProgress make calls on the pool that its own call uses, all
+// workers of which are busy.
+func TestProgressMayUseThePool(t *testing.T) {
+	for _, size := range []int{1, 3} {
+		everyTransport(t, func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			where := parallel.On(testPool(t, &parallel.ProcessPool{Size: size}))
+			ctx := testkit.Patient(t)
+			calls, nested := 0, 0
+			progress := parallel.OnProgress(func(done, _ int) {
+				if calls++; done != calls {
+					t.Errorf("call back %d says that %d items are done", calls, done)
+				}
+				if done%20 != 1 {
+					return
+				}
+				out, err := parallel.Map(ctx, testkit.Count(10), testkit.Double, where)
+				if err != nil || len(out) != 10 {
+					t.Errorf("a call of the callback: %v, %v", out, err)
+				}
+				nested++
+			})
+			if _, err := parallel.Map(ctx, testkit.Count(100), testkit.Double, where, progress); err != nil {
+				t.Error(err)
+			}
+			input := func(yield func(int) bool) {
+				for i := range 100 {
+					yield(i)
+				}
+			}
+			if calls != 100 || nested != 5 {
+				t.Errorf("%d calls back, %d calls, want 100 and 5", calls, nested)
+			}
+			calls = 0
+			for _, err := range parallel.MapSeq(ctx, input, testkit.Double, where, progress) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if calls != 100 || nested != 10 {
+				t.Errorf("MapSeq: %d calls back, %d calls, want 100 and 10", calls, nested)
+			}
+		})
+	}
+}
