@@ -30,6 +30,11 @@
 // With [KeepGoing] every item runs. A failed item has a zero result, and the
 // error joins the *ItemErrors in index order.
 //
+// Items must not wait for one another. How many of them run at once depends on
+// what they take: if a function is known to be fast, the caller runs it alone.
+// Only with as many [Goroutines], [Processes] or workers of a pool as there are
+// items are all of them sure to run at once.
+//
 // An *ItemError wraps the error that fn returned, or one of these:
 //
 //   - [*PanicError], if fn panicked, and [ErrGoexit], if it called
@@ -58,7 +63,8 @@
 // error satisfies errors.Is(err, context.DeadlineExceeded).
 //
 // An item that ignores its context is waited for on a goroutine. In a worker
-// process it is killed after [ProcessPool.KillDelay].
+// process it is killed after [ProcessPool.KillDelay]. An item that is still being
+// encoded when the call ends counts as not started.
 //
 // # Worker processes
 //
@@ -112,11 +118,31 @@
 // is a time that would have another offset in the other process. Two pointers to
 // one value arrive as pointers to two equal ones. Register panics with the path
 // to what cannot be sent (a func, a chan, or an unexported field) and says what to
-// do about it. A value that contains itself is its item's error.
+// do about it. A value that contains itself is its item's error, and so is one in
+// which more than 100,000 pointers, slices, maps and interfaces lie within one
+// another, as in a long linked list.
 //
-// Methods of the types decode results and errors in this program. If one of them
-// blocks, the call waits for it, as it waits for fn on a goroutine. The
-// [ProcessPool.Logger] is told when that has taken as long as KillDelay.
+// # Callbacks
+//
+// Code that is given to this package may panic, or call [runtime.Goexit], as
+// t.FailNow does. Whichever goroutine or process it runs in, there is one rule for
+// what it is called for:
+//
+//   - For an item: fn, and the methods and codecs of items, results and errors. The
+//     item fails. [ErrGoexit] names the one exception.
+//   - For a call: [OnProgress], and the sequence that [MapSeq] ranges over. It is as
+//     in a loop of the caller's: the call ends, all that it has started is gone,
+//     and then the panic or the Goexit goes on in the goroutine that made the call.
+//     For [Spawn] it is the task's error. Methods that encode the value of [Share]
+//     make the call fail.
+//   - For a pool: its Logger, Stdout and Stderr. The record or the lines are lost,
+//     and nothing else. That is said once for each pool.
+//
+// No lock of this package is held while such code runs, but that which keeps two
+// calls of OnProgress apart, or two writes. If it blocks, the call waits for it,
+// also after its context has ended; only in a worker process is it killed. The
+// [ProcessPool.Logger] is told when the decoding of a result or an error takes
+// longer than KillDelay. docs/callbacks.md has a table of all cases.
 //
 // # Lifetime
 //
@@ -125,6 +151,11 @@
 // workers of a [ProcessPool] stay until its Close. If this program dies, even by
 // SIGKILL, its workers die with it, and so does what they started in their
 // process group.
+//
+// In a testing/synctest bubble everything works on goroutines. Worker processes
+// work there too, but the bubble's time stands still while one of them runs, and
+// limits of time go by the system's clock. A call in a bubble starts workers of
+// its own, also with On: those that a pool keeps cannot be used from a bubble.
 //
 // # Security
 //
@@ -137,6 +168,6 @@
 //
 // Goroutines work wherever Go does. Worker processes run on Linux, macOS, Windows
 // and the BSDs; elsewhere starting one fails with [errors.ErrUnsupported]. On
-// Windows a CrashError has exit codes and no signals. MaxMemoryBytes works on
-// Linux only.
+// Windows a CrashError has exit codes and no signals, and limits of time do not
+// hold in a bubble. MaxMemoryBytes works on Linux only.
 package parallel

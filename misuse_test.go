@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,9 @@ func TestImpossibleArgumentsPanic(t *testing.T) {
 		{"Unordered", func() { Spawn(ctx, testkit.Double, 1, Unordered()) }},
 		{"ProcessPool.Size is -1", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, On(&ProcessPool{Size: -1})) }},
 		{"ProcessPool.MaxItems is -1", func() { _ = (&ProcessPool{MaxItems: -1}).Close() }},
+		{fmt.Sprintf("ProcessPool.MaxMessageBytes is %d: it must be at most %d", int64(math.MaxInt64), maxMessageBytes), func() {
+			_, _ = Map(ctx, testkit.Count(1), testkit.Double, On(&ProcessPool{MaxMessageBytes: math.MaxInt64}))
+		}},
 		{"Register: fn is nil", func() { Register(nilMap) }},
 		{"RegisterEach: fn is nil", func() { RegisterEach(nilEach) }},
 		{"RegisterType", func() { RegisterType(nil) }},

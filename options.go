@@ -92,7 +92,8 @@ func (s *settings) setPlace(goroutines, processes int, pool *ProcessPool) {
 
 // Goroutines runs fn on at most n goroutines of this process, n ≥ 1. It is the
 // default, with n = GOMAXPROCS. Choose a larger n if items wait for something
-// other than the processor.
+// other than the processor. If they wait for one another, n must be at least the
+// number of items; without this option the caller may run them alone.
 func Goroutines(n int) Option {
 	if n < 1 {
 		panic(fmt.Sprintf("parallel: Goroutines(%d): n must be at least 1", n))
@@ -157,9 +158,14 @@ func Unordered() Option {
 // OnProgress calls f after each item that has finished, well or not, with the
 // number of finished items and the number of all items. For MapSeq, which does
 // not know it, total is -1. Calls of f do not overlap within one call, and done
-// grows by one from each to the next. f runs on the goroutines that do the work,
-// so it should be brief, and must not wait for another call on the same
-// [ProcessPool]. A panic in f ends the call and continues in the caller.
+// grows by one from each to the next. The last one has returned before the call
+// does.
+//
+// On goroutines f runs on those that do the work, so it should be brief. In
+// processes it runs on a goroutine of its own, and may make calls on the same
+// [ProcessPool]. If f panics or calls runtime.Goexit, it is not called again, the
+// call ends, and the panic or the Goexit goes on in the caller; with Spawn it is
+// the task's error.
 func OnProgress(f func(done, total int)) Option {
 	if f == nil {
 		panic("parallel: OnProgress(nil): the function is nil")

@@ -71,10 +71,11 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 // while an item takes microseconds. Leaving the loop ends the calls of fn that are
 // running.
 //
-// MapSeq ranges over items in a goroutine of its own; a panic there continues in
-// the loop. The loop cannot end before items has returned from its current
-// element, even if ctx has ended. So a sequence that blocks should watch a context
-// that ends when the loop is left.
+// MapSeq ranges over items in a goroutine of its own. A panic or a runtime.Goexit
+// there goes on in the loop, behind the results of the items before it. The loop
+// cannot end before items has returned from its current element, even if ctx has
+// ended. So a sequence that blocks should watch a context that ends when the loop
+// is left.
 //
 // The result can be ranged over as often as items can.
 func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error), opts ...Option) iter.Seq2[R, error] {

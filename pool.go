@@ -39,7 +39,9 @@ type ProcessPool struct {
 	MaxMemoryBytes int64
 
 	// MaxMessageBytes limits one encoded item, result or shared value; 0 means
-	// 1 GiB. An item that is larger, or whose result is, fails.
+	// 1 GiB. An item that is larger, or whose result is, fails. The most is 4 MiB
+	// less than 4 GiB, or than 2 GiB on 32-bit systems; a call with a larger limit
+	// panics.
 	MaxMessageBytes int64
 
 	// IdleTimeout is how long an unused worker is kept. 0 means 1 minute;
@@ -67,12 +69,19 @@ type ProcessPool struct {
 	// Stdout and Stderr receive what workers print, in whole lines; nil means
 	// os.Stdout and os.Stderr. Writes do not overlap. Output may arrive a moment
 	// after the call that caused it has returned; when Close returns, all of it
-	// has arrived. A writer that blocks blocks the workers.
+	// has arrived. If a writer fails, panics or calls runtime.Goexit, the lines
+	// that it was given are lost, and the Logger is told once. While a writer
+	// blocks, workers wait as soon as they have printed more than a pipe holds,
+	// which is 64 KiB on Linux; and Close, and calls whose workers die, wait for
+	// the writer.
 	Stdout, Stderr io.Writer
 
-	// Logger is told of starts, deaths and replacements of workers, and of a
-	// result or an error that takes longer than KillDelay to be decoded. If it is
-	// nil, the pool is silent.
+	// Logger is told of starts, deaths and replacements of workers, of a result or
+	// an error that takes longer than KillDelay to be decoded, and of lines that
+	// cannot be written. If it is nil, the pool is silent. Its handler runs without
+	// locks, on a goroutine of its own, and what has something to say waits for it:
+	// a call, or Close. If the handler panics or calls runtime.Goexit, the record
+	// is lost, and os.Stderr is told once.
 	Logger *slog.Logger
 
 	once     sync.Once
@@ -82,8 +91,8 @@ type ProcessPool struct {
 
 // Close waits for the calls in flight, ends all workers, and returns when none is
 // left. Later calls fail with [ErrPoolClosed]. Close may be called more than once,
-// and always returns nil. A callback of a call that the pool serves must not call
-// Close, which would wait for that call.
+// and always returns nil. Neither a callback of a call that the pool serves nor the
+// pool's Logger and writers may call Close, which would wait for them.
 func (p *ProcessPool) Close() error {
 	p.get().Close()
 	return nil
@@ -127,7 +136,13 @@ func (p *ProcessPool) check() {
 			panic(fmt.Sprintf("parallel: ProcessPool.%s is %d: it must not be negative", f.name, f.value))
 		}
 	}
+	if p.MaxMessageBytes > maxMessageBytes {
+		panic(fmt.Sprintf("parallel: ProcessPool.MaxMessageBytes is %d: it must be at most %d", p.MaxMessageBytes, int64(maxMessageBytes)))
+	}
 }
+
+// maxMessageBytes is the largest MaxMessageBytes.
+const maxMessageBytes = wire.MaxFrame - wire.Slack
 
 // config is the pool's fields with the defaults filled in.
 func (p *ProcessPool) config() supervisor.Config {
@@ -145,7 +160,6 @@ func (p *ProcessPool) config() supervisor.Config {
 	orDefault(&c.IdleTimeout, time.Minute)
 	orDefault(&c.StartTimeout, 10*time.Second)
 	orDefault(&c.KillDelay, time.Second)
-	c.MaxMessageBytes = min(c.MaxMessageBytes, wire.MaxFrame-wire.Slack)
 	if c.Launcher == nil {
 		c.Launcher = proc.Local{}
 	}

@@ -20,6 +20,7 @@
 //	goroutine          lives as long as              does
 //	reader, follower   the worker                    reads results if the caller does not; reaps
 //	two relays         the worker's outputs          carry lines to Stdout and Stderr
+//	progress           a call with a callback        calls back (package schedule's)
 //	exit               the process                   waits for the exit
 //	sender             a call, one for each worker   claims and sends; the caller's own if the caller serves
 //	monitor            a call, from when it lasts    sees to everything that has a clock
