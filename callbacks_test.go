@@ -3,6 +3,7 @@ package parallel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"path/filepath"
 	"runtime"
@@ -381,4 +382,95 @@ func TestMethodsOfAnErrorInline(t *testing.T) {
 			cancel()
 		}
 	}
+}
+
+// coded is an item and a result that crosses by a codec, one of whose functions ends where the
+// value says, and as the ending says.
+type coded struct{ at, ending byte }
+
+// Where a function of the codec may end.
+const (
+	codedInParent = 1 << iota
+	codedInWorker
+	codedMarshal
+	codedUnmarshal
+)
+
+func (c coded) end(what byte) {
+	here := byte(codedInParent)
+	if inherited != nil {
+		here = codedInWorker
+	}
+	if c.at == here|what {
+		endings[c.ending].f()
+	}
+}
+
+func passCoded(_ context.Context, c coded) (coded, error) { return c, nil }
+
+func init() {
+	RegisterCodec(func(c coded) ([]byte, error) {
+		c.end(codedMarshal)
+		return []byte{c.at, c.ending}, nil
+	}, func(b []byte) (coded, error) {
+		c := coded{b[0], b[1]}
+		c.end(codedUnmarshal)
+		return c, nil
+	})
+	Register(passCoded)
+}
+
+// TestEndOfACodec has the functions of a codec end in both processes: the item fails, and the
+// others do not.
+func TestEndOfACodec(t *testing.T) {
+	for i, test := range endings {
+		for _, at := range []byte{codedInParent, codedInWorker} {
+			for _, what := range []byte{codedMarshal, codedUnmarshal} {
+				everywhere(t, 2, func(t *testing.T, where Option) {
+					items := make([]coded, 6)
+					items[3] = coded{at | what, byte(i)}
+					var out []coded
+					var err error
+					end := endWithin(t, func() { out, err = Map(t.Context(), items, passCoded, where, KeepGoing()) })
+					if s := newSettings("Map", []Option{where}); !s.inProcesses() {
+						if err != nil || out[3] != items[3] {
+							t.Errorf("on goroutines, where nothing is encoded: %v", err)
+						}
+						return
+					}
+					var item *ItemError
+					if !end.Returned() || !errors.As(err, &item) || item.Index != 3 || len(err.(joinedError)) != 1 || len(out) != 6 {
+						t.Errorf("%s at %d: the caller %v, error %v", test.name, at|what, end, err)
+					}
+					if test.name == "Goexit" != errors.Is(err, ErrGoexit) && test.name != "panic during Goexit" {
+						t.Errorf("%s at %d: error %v", test.name, at|what, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestItemsThatWaitForOneAnother have all of them run at once, if so many may.
+func TestItemsThatWaitForOneAnother(t *testing.T) {
+	everywhere(t, 4, func(t *testing.T, where Option) {
+		for range 3 {
+			dir := t.TempDir()
+			items := make([]testkit.Step, 4)
+			for i := range items {
+				items[i] = testkit.Step{Make: filepath.Join(dir, fmt.Sprint(i)), Wait: filepath.Join(dir, "all")}
+			}
+			go testkit.WaitFor(t, "all items to run", func() bool {
+				for _, item := range items {
+					if !testkit.Exists(item.Make) {
+						return false
+					}
+				}
+				return testkit.Touch(t.Context(), items[0].Wait) == nil
+			})
+			if _, err := Map(testkit.Patient(t), items, testkit.Gate, where); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

@@ -20,6 +20,7 @@ func init() {
 	parallel.Register(decodeMany)
 	parallel.Register(encodeForEver)
 	parallel.Register(readTree)
+	parallel.Register(failForEver)
 }
 
 // tree is a value of many nodes in little memory: each is led to twice.
@@ -196,6 +197,36 @@ func TestEncoderThatNeverReturns(t *testing.T) {
 		}
 		if s := pool.Stats(); s.Died != 2 {
 			t.Errorf("%d workers died, want 2", s.Died)
+		}
+	})
+}
+
+// failForEver fails with an error whose method makes a file, and never returns.
+func failForEver(_ context.Context, file string) (int, error) { return 0, stuckError{file} }
+
+type stuckError struct{ file string }
+
+func (e stuckError) Error() string {
+	_ = testkit.Touch(context.Background(), e.file)
+	select {}
+}
+
+// TestErrorThatNeverReturns is killed likewise, when the worker is to say the item's error.
+func TestErrorThatNeverReturns(t *testing.T) {
+	everyTransport(t, func(t *testing.T) {
+		testkit.CheckLeaks(t)
+		pool := testPool(t, &parallel.ProcessPool{Size: 1, KillDelay: 10 * time.Millisecond})
+		ctx, cancel := context.WithCancel(testkit.Patient(t))
+		file := filepath.Join(t.TempDir(), "asked")
+		go func() {
+			defer cancel()
+			testkit.WaitFor(t, "the error to be asked", func() bool { return testkit.Exists(file) })
+		}()
+		if _, err := parallel.Map(ctx, []string{file}, failForEver, parallel.On(pool)); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if s := pool.Stats(); s.Died != 1 {
+			t.Errorf("%d workers died, want 1", s.Died)
 		}
 	})
 }
