@@ -3,6 +3,7 @@ package codec_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 	"unsafe"
@@ -104,7 +105,7 @@ func TestStopOfAValueThatNeverEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := plan.AppendUntil(nil, v, 1<<62, &patience{most: 100}); err != codec.ErrStopped {
+	if _, err := plan.AppendUntil(nil, v, math.MaxInt, &patience{most: 100}); err != codec.ErrStopped {
 		t.Errorf("error %v", err)
 	}
 }
