@@ -38,7 +38,8 @@ func (s *session) send() {
 		}
 		idle := held == 0
 		claimed := s.call.Claim(n, s.call.Cost().Items(batchLeast), held,
-			func() bool { return idle && s.worker.usable() && !s.call.pool.wanted() })
+			func() bool { return idle && s.worker.usable() && s.call.pool.mayRest(s) })
+		s.call.pool.stir(s, claimed.Len() > 0).send()
 		switch {
 		case claimed.Len() > 0:
 			last = claimed.Len()
@@ -51,38 +52,51 @@ func (s *session) send() {
 
 // waitForRoom waits until a batch can be sent, and returns the size that it may have and how
 // many items the worker holds. last is the size of the batch before. A size of 0 means that
-// the worker must not be sent any more.
+// the worker must not be sent any more in this session.
 func (s *session) waitForRoom(last int) (size, held int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		size = s.batchSize(last)
+		wanted := s.wantedLocked()
 		switch {
-		case s.mustLeaveLocked() || size <= 0:
+		case s.mustLeaveLocked() || size <= 0 || wanted && s.giveUpLocked():
 			return 0, s.window.items
 		case s.window.empty():
 			s.condemned = false
 			return size, 0
-		case s.roomLocked(size):
+		case !wanted && s.roomLocked(size):
 			return size, s.window.items
 		}
 		s.awaitLocked()
 	}
 }
 
-// mustLeaveLocked reports whether the worker must not be sent any more in this session: it
-// has died or is to be replaced, or another call waits for it. Then it is asked to give back
-// what it has not begun, for which that call should not wait.
+// mustLeaveLocked reports whether the worker must not be sent any more: it has died or is to
+// be replaced.
 func (s *session) mustLeaveLocked() bool {
-	pool := s.call.pool
-	if s.state != works || !s.worker.usable() || s.window.empty() && pool.outgrown(s.worker) {
-		return true
+	return s.state != works || !s.worker.usable() || s.window.empty() && s.call.pool.outgrown(s.worker)
+}
+
+// wantedLocked reports whether other calls wait for the worker, which has been sent items of
+// this one. They may have asked for it in vain before.
+func (s *session) wantedLocked() bool {
+	if !s.sender.used {
+		return false
 	}
-	if s.sender.used && pool.wanted() {
+	wanted := s.call.pool.wanted(s.call)
+	s.asked = s.asked && wanted
+	return wanted
+}
+
+// giveUpLocked reports whether to give up a worker that is wanted: it has nothing to do, or
+// was asked for. Then it is to give back what it has not begun, for which the others should
+// not wait.
+func (s *session) giveUpLocked() bool {
+	if s.asked {
 		s.recallLocked()
-		return true
 	}
-	return false
+	return s.asked || s.window.empty()
 }
 
 // roomLocked reports whether a batch of size may be sent behind what is in flight: one batch
@@ -228,6 +242,7 @@ func (s *session) launch(b *batch) bool {
 		s.giveBack(f)
 		return false
 	}
+	s.worker.given()
 	if tell := s.call.what.OnStart; tell != nil {
 		tell(s.worker.pid())
 	}

@@ -41,6 +41,8 @@ type monitor struct {
 	awake chan struct{} // wakes it; holds one
 
 	mu      sync.Mutex
+	begun   bool          // there has been a session, so there may be something to look at
+	due     bool          // it is to run from when there is one
 	running chan struct{} // closed when it has ended; nil: there is none
 	quit    chan struct{} // closed to end it
 	ended   bool          // the call is over
@@ -60,17 +62,29 @@ func (m *monitor) Starved()     { m.act() }
 func (m *monitor) Bounded()     { m.act() }
 func (m *monitor) Returned(int) {}
 
-// act has the monitor look at the sessions, soon.
+// act has the monitor look at the sessions, soon, or when there is one. A call that waits
+// for its first worker has no use for another goroutine.
 func (m *monitor) act() {
-	m.start()
+	m.mu.Lock()
+	m.due = true
+	m.startLocked()
+	m.mu.Unlock()
 	m.wake()
 }
 
-// start starts the monitor if there is none.
-func (m *monitor) start() {
+// begin takes in that a session has begun.
+func (m *monitor) begin() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.running != nil || m.ended {
+	if m.begun = true; m.due {
+		m.startLocked()
+	}
+	m.mu.Unlock()
+	m.wake()
+}
+
+// startLocked starts the monitor if there is none.
+func (m *monitor) startLocked() {
+	if m.running != nil || m.ended || !m.begun {
 		return
 	}
 	m.running, m.quit = make(chan struct{}), make(chan struct{})
@@ -154,11 +168,15 @@ func (a *agenda) add(d time.Duration) {
 // look looks at every session and returns when to look again.
 func (m *monitor) look(now time.Time) time.Duration {
 	var again agenda
-	starved := m.call.Starved()
+	starved, any := m.call.Starved(), false
 	m.call.lookAt(func(s *session) {
+		any = true
 		again.add(lookSilent)
 		s.look(m, now, starved, &again)
 	})
+	if !any { // the next session wakes the monitor
+		return 0
+	}
 	if limit := m.call.what.Timeout; limit > 0 { // items come and go without the monitor being woken
 		again.add(min(limit/8, lookMax))
 	}

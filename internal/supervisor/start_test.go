@@ -111,10 +111,10 @@ func TestStartsThatFail(t *testing.T) {
 
 // failToStart calls with workers that cannot start.
 func failToStart(t *testing.T, how string, limit time.Duration) (out []int, crash *parallel.CrashError, err error) {
-	pool := &parallel.ProcessPool{
-		Size: 2, StartTimeout: limit, Stderr: new(strings.Builder),
-		Env: []string{startEnv + "=" + how, "GORACE=atexit_sleep_ms=0"},
-	}
+	pool := testPool(t, &parallel.ProcessPool{
+		Size: 2, StartTimeout: limit, Stderr: new(strings.Builder), Env: []string{startEnv + "=" + how},
+	})
+	hurryStarts(pool)
 	defer pool.Close()
 	out, err = parallel.Map(testkit.Patient(t), testkit.Count(10), testkit.Double, parallel.On(pool))
 	errors.As(err, &crash)
