@@ -26,6 +26,7 @@ const (
 	lookStarved = time.Millisecond
 	lookMin     = time.Millisecond
 	lookMax     = 50 * time.Millisecond
+	lookGap     = 10 * time.Microsecond // for each session, from one look to the next: about five times as long as looking takes
 
 	worthRecall = 300 * time.Microsecond // of items that another worker could run: some round trips
 	graceLooks  = 20                     // for a worker to give back what it has not started, before it is killed
@@ -114,6 +115,7 @@ func (m *monitor) run() {
 	defer close(m.running)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var next time.Time // no look comes before
 	for {
 		select {
 		case <-m.quit:
@@ -121,10 +123,17 @@ func (m *monitor) run() {
 		case <-m.awake:
 		case <-timer.C:
 		}
+		now := time.Now()
+		if early := next.Sub(now); early > 0 {
+			timer.Reset(early)
+			continue
+		}
 		m.prepareStop()
-		if wait := m.look(time.Now()); wait > 0 {
+		wait, sessions := m.look(now)
+		if wait > 0 {
 			timer.Reset(wait)
 		}
+		next = now.Add(time.Duration(sessions) * lookGap)
 	}
 }
 
@@ -165,25 +174,23 @@ func (a *agenda) add(d time.Duration) {
 	}
 }
 
-// look looks at every session and returns when to look again.
-func (m *monitor) look(now time.Time) time.Duration {
+// look looks at every session. It returns when to look again, and how many sessions there
+// are. If there is none, the next one wakes the monitor.
+func (m *monitor) look(now time.Time) (wait time.Duration, sessions int) {
 	var again agenda
-	starved, any := m.call.Starved(), false
+	starved := m.call.Starved()
 	m.call.lookAt(func(s *session) {
-		any = true
+		sessions++
 		again.add(lookSilent)
 		s.look(m, now, starved, &again)
 	})
-	if !any { // the next session wakes the monitor
-		return 0
-	}
-	if limit := m.call.what.Timeout; limit > 0 { // items come and go without the monitor being woken
+	if limit := m.call.what.Timeout; limit > 0 && sessions > 0 { // items come and go without the monitor being woken
 		again.add(min(limit/8, lookMax))
 	}
-	if m.call.pool.config.MaxMemoryBytes > 0 {
+	if m.call.pool.config.MaxMemoryBytes > 0 && sessions > 0 {
 		again.add(lookMemory)
 	}
-	return time.Duration(again)
+	return time.Duration(again), sessions
 }
 
 // watch is what the monitor knows of a session.
