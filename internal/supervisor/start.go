@@ -132,6 +132,7 @@ func (p *Pool) ready(s *start) ask {
 	p.starting.remove(&s.place)
 	p.starts.ready()
 	if w.place.stage == buried { // just now
+		p.workers--
 		return p.buriedUnusedLocked(w)
 	}
 	w.place.stage = ready
@@ -150,19 +151,17 @@ func (p *Pool) ready(s *start) ask {
 // failed takes in that a start has failed with err. w is the worker, which has been buried;
 // nil if there was none.
 func (p *Pool) failed(s *start, w *worker, how failure, err error) {
-	if p.noteFailed(s, w, how, err).send(); w == nil || !w.expected() {
+	if p.noteFailed(s, how, err).send(); w == nil || !w.expected() {
 		p.config.Logger.Warn("parallel: worker not started", "error", err.Error())
 	}
 }
 
-func (p *Pool) noteFailed(s *start, w *worker, how failure, err error) ask {
+func (p *Pool) noteFailed(s *start, how failure, err error) ask {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := cost.Clock()
 	p.starting.remove(&s.place)
-	if w == nil {
-		p.workers--
-	}
+	p.workers--
 	if p.drained { // no call is left
 		p.starts.pending--
 		return ask{}
@@ -221,16 +220,16 @@ func (p *Pool) usedLocked(w *worker) {
 func (p *Pool) bury(w *worker) (was stage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if was, w.place.stage = w.place.stage, buried; was == starting {
+		return was // its start makes room, when it knows how that has failed
+	}
 	p.idle.remove(&w.place.idle)
 	p.workers--
-	was, w.place.stage = w.place.stage, buried
-	if was >= ready {
-		p.living--
-	}
+	p.living--
 	switch {
 	case was == ready:
 		p.buriedUnusedLocked(w) // whoever had it asks for another
-	case was == used && p.living == 0:
+	case p.living == 0:
 		p.starts.alone()
 	}
 	p.startLocked(cost.Clock())

@@ -126,7 +126,7 @@ func (s *starts) diedUnused(now, begun time.Duration, living int) outlook {
 func (s *starts) count(now, begun time.Duration, how failure, living int) outlook {
 	s.limit = 1
 	s.worst = max(s.worst, how)
-	if s.row == 0 || begun >= s.failedAt {
+	if s.row == 0 || begun > s.failedAt {
 		s.row++
 		s.failedAt = now
 	}
