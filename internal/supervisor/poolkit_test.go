@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,7 @@ type poolTest struct {
 	mu       sync.Mutex
 	launches []time.Duration // when starts began
 	alive    map[int]*fakeWorker
+	open     []*call // were admitted and have not ended
 }
 
 // Launch is transport.Launcher's.
@@ -103,8 +105,8 @@ func dies(w *fakeWorker) error {
 // hangs has it say nothing.
 func hangs(*fakeWorker) error { return nil }
 
-// inPool runs test in a bubble, with a pool of so many workers. At its end no call must be
-// left.
+// inPool runs test in a bubble, with a pool of so many workers. When it returns, no call must
+// hold a worker.
 func inPool(t *testing.T, size int, begins func(w *fakeWorker) error, test func(p *poolTest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -115,6 +117,9 @@ func inPool(t *testing.T, size int, begins func(w *fakeWorker) error, test func(
 			Logger: slog.New(slog.NewTextHandler(&p.log, nil)),
 		})
 		test(p)
+		for len(p.open) > 0 {
+			p.end(p.open[0])
+		}
 		p.Close()
 		if p.workers != 0 || p.living != 0 || p.starts.pending != 0 || p.waiting.n != 0 || p.starting.n != 0 || p.holding.n != 0 || p.resting.n != 0 {
 			t.Errorf("after Close: %d workers, %d living, %d pending, %d waiting, %d starting, %d holding, %d resting",
@@ -123,22 +128,24 @@ func inPool(t *testing.T, size int, begins func(w *fakeWorker) error, test func(
 	})
 }
 
-// call makes a call that was admitted. end ends it.
+// call makes a call, which is admitted.
 func (p *poolTest) call() *call {
 	p.t.Helper()
 	if err := p.Enter(); err != nil {
 		p.t.Fatal(err)
 	}
-	return newCall(p.Pool, schedule.New(p.ctx, schedule.Config{Workers: 9, Total: 9}), Call{Function: Function{}})
+	d := newCall(p.Pool, schedule.New(p.ctx, schedule.Config{Workers: 9, Total: 9}), Call{})
+	p.open = append(p.open, d)
+	return d
 }
 
-func (p *poolTest) end(calls ...*call) {
-	for _, d := range calls {
-		close(d.quit)
-		synctest.Wait()
-		p.forget(d)
-		p.Leave()
-	}
+// end ends d: there is nothing left for it to do.
+func (p *poolTest) end(d *call) {
+	d.quitOnce.Do(func() { close(d.quit) })
+	synctest.Wait()
+	p.open = slices.DeleteFunc(p.open, func(other *call) bool { return other == d })
+	p.forget(d)
+	p.Leave()
 }
 
 // got is what became of acquiring a worker.

@@ -43,7 +43,6 @@ func TestAllStartsFail(t *testing.T) {
 		if g := <-again; g.err == nil {
 			t.Error("no error")
 		}
-		p.end(calls...)
 	})
 }
 
@@ -65,7 +64,6 @@ func TestCallThatComesLate(t *testing.T) {
 			t.Error("no error")
 		}
 		p.launched(0, 30, 120, 390, 1200, 2200)
-		p.end(first, late)
 	})
 }
 
@@ -97,7 +95,6 @@ func TestStartsSucceedInTheEnd(t *testing.T) {
 						p.release(w, d)
 					}
 				}
-				p.end(d)
 			})
 		})
 	}
@@ -127,7 +124,6 @@ func TestNoStartCanSucceed(t *testing.T) {
 				if n := len(p.launches); n > 3 {
 					t.Errorf("%d starts were tried", n)
 				}
-				p.end(d, e)
 			})
 		})
 	}
@@ -152,7 +148,6 @@ func TestTooSlowOnce(t *testing.T) {
 		} else {
 			p.release(g.worker, d)
 		}
-		p.end(d)
 	})
 }
 
@@ -182,7 +177,6 @@ func TestStartsFailBesideALivingWorker(t *testing.T) {
 				t.Errorf("%d starts were tried in an hour, want one each second", n)
 			}
 			p.release(w, e)
-			p.end(d, e)
 		})
 	}
 }
@@ -211,7 +205,6 @@ func TestTheLivingWorkerDies(t *testing.T) {
 		if n := len(p.launches) - before; n != 5 {
 			t.Errorf("%d starts were tried when none lived, want 5", n)
 		}
-		p.end(d, e)
 	})
 }
 
@@ -234,12 +227,11 @@ func TestWorkersDieUnused(t *testing.T) {
 			p.release(w, d)
 		}
 		w := p.uses(d) // the next call begins anew
-		p.kill(w) // counts as no start
+		p.kill(w)      // counts as no start
 		p.release(w, d)
 		if p.starts.row != 0 {
 			t.Error("a worker that was given an item counts as a start that failed")
 		}
-		p.end(d)
 	})
 }
 
@@ -255,7 +247,6 @@ func TestIdleWorkersThatDie(t *testing.T) {
 		if len(p.launches) != 20 || time.Since(p.begun) != 0 {
 			t.Errorf("%d starts in %v", len(p.launches), time.Since(p.begun))
 		}
-		p.end(d)
 	})
 }
 
@@ -303,8 +294,6 @@ func TestFewWorkers(t *testing.T) {
 				p.mu.Unlock()
 				w.retire()
 				p.release(w, d)
-				p.forget(d)
-				p.Leave()
 			}()
 		}
 		for _, over := range ends {
@@ -370,7 +359,6 @@ func TestStartedWorkersAreForAnyCall(t *testing.T) {
 		p.release(p.gets(c), f)
 		p.launched(0, 0)
 		p.release(w, e)
-		p.end(d, e, f)
 	})
 }
 
