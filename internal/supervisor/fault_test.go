@@ -215,7 +215,8 @@ func TestFaultsInLaterWrites(t *testing.T) {
 	})
 }
 
-// TestDescriptorsRunOut has this process have only so many descriptors.
+// TestDescriptorsRunOut has this process have only so many descriptors. As soon as there are
+// enough for one worker, a call goes on with that.
 func TestDescriptorsRunOut(t *testing.T) {
 	for spare := 0; ; spare++ {
 		failed := false
@@ -231,6 +232,9 @@ func TestDescriptorsRunOut(t *testing.T) {
 			expected := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.EBADF)
 			if failed && (!expected || !strings.Contains(err.Error(), "cannot start a worker process: ")) {
 				t.Errorf("%v, %v", out, err)
+			}
+			if s := pool.Stats(); !failed && s.Workers != 1 {
+				t.Errorf("with the least descriptors that are enough: %+v", s)
 			}
 			checkPool(t, pool)
 		})
