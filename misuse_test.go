@@ -56,6 +56,7 @@ func TestImpossibleArgumentsPanic(t *testing.T) {
 		{"Unordered", func() { _ = ForEach(ctx, nil, each, Unordered()) }},
 		{"Unordered", func() { Spawn(ctx, testkit.Double, 1, Unordered()) }},
 		{"ProcessPool.Size is -1", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, On(&ProcessPool{Size: -1})) }},
+		{"ProcessPool.Size is -2", func() { Spawn(ctx, testkit.Double, 1, On(&ProcessPool{Size: -2})) }},
 		{"ProcessPool.MaxItems is -1", func() { _ = (&ProcessPool{MaxItems: -1}).Close() }},
 		{"Register: fn is nil", func() { Register(nilMap) }},
 		{"RegisterEach: fn is nil", func() { RegisterEach(nilEach) }},
