@@ -130,8 +130,10 @@ func (s *sleepers) wake(n int) int {
 }
 
 func (s *sleepers) wakeAll() {
-	s.n = 0
-	s.changed.Broadcast()
+	if s.n > 0 {
+		s.n = 0
+		s.changed.Broadcast()
+	}
 }
 
 // wakeForLocked wakes as many as can claim one each of n items that have become available.

@@ -70,11 +70,11 @@ func (p *Pool) TickSet() bool {
 	return p.tick.set
 }
 
-// TickSoon reports whether it is set for soon.
+// TickSoon reports whether it is set for a call that has come or gone.
 func (p *Pool) TickSoon() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.tick.set && p.tick.at <= cost.Clock()+tickTime
+	return p.tick.soon
 }
 
 func (w *worker) Segment() *shm.Segment { return w.segment }

@@ -17,6 +17,7 @@ type tick struct {
 	timer   *time.Timer          // nil before the first
 	set     bool                 // the timer is set
 	at      time.Duration        // when it is to go off
+	soon    bool                 // that is at most tickTime after it was set
 	young   list[*call]          // calls that have seen no tick since they got their first worker
 	older   list[*call]          // calls that have seen one: at the next they last
 	owed    map[*worker]struct{} // workers that may have to be told of the end of a call
@@ -55,7 +56,12 @@ func (t *tick) ageLocked() (lasting []*call) {
 }
 
 // tickSoonLocked sees to it that there is a tick soon.
-func (p *Pool) tickSoonLocked() { p.setTickLocked(cost.Clock() + tickTime) }
+func (p *Pool) tickSoonLocked() {
+	if !p.tick.soon {
+		p.tick.soon = true
+		p.setTickLocked(cost.Clock() + tickTime)
+	}
+}
 
 // tickForIdleLocked sees to it that there is a tick when the worker that has been idle for
 // longest is due.
@@ -103,7 +109,7 @@ func (p *Pool) ticked() {
 func (p *Pool) due() (lasting []*call, owed, late []*worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tick.set = false
+	p.tick.set, p.tick.soon = false, false
 	now := cost.Clock()
 	lasting = p.tick.ageLocked()
 	for w := range p.tick.owed {
@@ -127,7 +133,7 @@ func (p *Pool) due() (lasting []*call, owed, late []*worker) {
 func (p *Pool) stopTick() {
 	p.mu.Lock()
 	if p.tick.timer != nil && p.tick.timer.Stop() {
-		p.tick.set = false
+		p.tick.set, p.tick.soon = false, false
 		p.tick.running.Done()
 	}
 	p.mu.Unlock()
