@@ -14,6 +14,7 @@ import (
 const (
 	batchTime  = 16 * time.Millisecond // what a batch should take to run: long against what waking the parent costs
 	batchLeast = 2 * time.Millisecond  // as long as less is not left
+	sliceTime  = time.Millisecond      // what it should take while other calls wait for the worker
 	batchBytes = 512 << 10             // what a frame of several items may hold
 	batchGrow  = 8                     // how much larger than the one before a batch may be in slow start
 )
@@ -57,10 +58,11 @@ func (s *session) waitForRoom(last int) (size, held int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		size = s.batchSize(last)
-		wanted := s.wantedLocked()
+		wanted := s.call.pool.wanted(s.call)
+		s.asked = s.asked && wanted // it may have been asked by one that does not wait any more
+		size = s.batchSize(last, wanted)
 		switch {
-		case s.mustLeaveLocked() || size <= 0 || wanted && s.giveUpLocked():
+		case s.mustLeaveLocked() || size <= 0 || wanted && s.sender.used && s.giveUpLocked():
 			return 0, s.window.items
 		case s.window.empty():
 			s.condemned = false
@@ -76,17 +78,6 @@ func (s *session) waitForRoom(last int) (size, held int) {
 // be replaced.
 func (s *session) mustLeaveLocked() bool {
 	return s.state != works || !s.worker.usable() || s.window.empty() && s.call.pool.outgrown(s.worker)
-}
-
-// wantedLocked reports whether other calls wait for the worker, which has been sent items of
-// this one. They may have asked for it in vain before.
-func (s *session) wantedLocked() bool {
-	if !s.sender.used {
-		return false
-	}
-	wanted := s.call.pool.wanted(s.call)
-	s.asked = s.asked && wanted
-	return wanted
 }
 
 // giveUpLocked reports whether to give up a worker that is wanted: it has nothing to do, or
@@ -108,10 +99,13 @@ func (s *session) roomLocked(size int) bool {
 		s.call.MayHaveMore(s.window.items)
 }
 
-// batchSize is the number of items that take about batchTime; 0 if the worker has had all
-// that it may have.
-func (s *session) batchSize(last int) int {
+// batchSize is the number of items that take about batchTime, or sliceTime if other calls
+// want the worker; 0 if the worker has had all that it may have.
+func (s *session) batchSize(last int, wanted bool) int {
 	size := s.call.Cost().Items(batchTime)
+	if wanted {
+		size = s.call.Cost().Items(sliceTime)
+	}
 	if each := s.call.what.Function.ItemSize; each > 0 {
 		size = min(size, max(1, batchBytes/each)) // a frame is a batch
 	}
