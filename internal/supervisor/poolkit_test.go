@@ -45,6 +45,7 @@ func (w *fakeWorker) Wait() transport.Exit {
 	return transport.Exit{Code: w.number}
 }
 
+func (w *fakeWorker) Activity() transport.Activity    { return transport.Activity{} }
 func (w *fakeWorker) Resident() (int64, error)        { return 0, nil }
 func (w *fakeWorker) Read(b []byte) (int, error)      { return w.says.Read(b) }
 func (w *fakeWorker) Close() error                    { return w.says.Close() }
@@ -52,7 +53,9 @@ func (w *fakeWorker) SetReadDeadline(time.Time) error { return nil }
 func (w *fakeWorker) Poll(time.Duration)              {}
 func (w *fakeWorker) welcome(registered ...string) {
 	m := wire.Welcome{Version: wire.Version, PID: w.PID(), Registered: registered}
-	_, _ = w.say.Write(wire.Finish(m.Append(wire.Begin(nil, wire.KindHello))))
+	frame := wire.Finish(m.Append(wire.Begin(nil, wire.KindHello)))
+	new(wire.Sealer).Seal(frame)
+	_, _ = w.say.Write(frame)
 }
 
 // poolTest is a pool whose starts are told by begins what to do.

@@ -62,9 +62,7 @@ func startAs(how string) {
 	case dieWhileTold:
 		// Each death takes a file away.
 		if files, _ := filepath.Glob(filepath.Join(os.Getenv(startDirEnv), "*")); len(files) > 0 && os.Remove(files[0]) == nil {
-			if me, err := os.FindProcess(os.Getpid()); err == nil {
-				_ = me.Kill()
-			}
+			killProcess(os.Getpid())
 			select {}
 		}
 	case "talk nonsense":
@@ -137,6 +135,14 @@ func failToStart(t *testing.T, how string, limit time.Duration) (out []int, cras
 	return out, crash, err
 }
 
+// killProcess kills a process, as anyone may.
+func killProcess(pid int) {
+	if p, err := os.FindProcess(pid); err == nil {
+		_ = p.Kill()
+		_ = p.Release()
+	}
+}
+
 // launches is a launcher in its first form: a function.
 type launches func(ctx context.Context, spec transport.Spec) (*transport.Worker, error)
 
@@ -177,9 +183,7 @@ func TestDeathsAtStart(t *testing.T) {
 					_ = testkit.Touch(t.Context(), filepath.Join(dir, fmt.Sprint(i)))
 				}
 				for _, pid := range inner(pool).PIDs() {
-					if p, err := os.FindProcess(pid); err == nil {
-						_ = p.Kill()
-					}
+					killProcess(pid)
 				}
 				checkDoubles(t, pool, 40)
 				if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) > 0 && !warm {
@@ -275,9 +279,7 @@ func TestExecutableIsReplaced(t *testing.T) {
 		t.Errorf("ran in %d, %v, want in %d", got, err, pid)
 	}
 	checkDoubles(t, pool, 100)
-	if p, err := os.FindProcess(pid); err == nil {
-		_ = p.Kill()
-	}
+	killProcess(pid)
 	_, err := parallel.Map(testkit.Patient(t), testkit.Count(3), testkit.Double, parallel.On(pool))
 	if err == nil || !strings.Contains(err.Error(), "another build") {
 		t.Errorf("when no worker of this build lives: %v", err)
