@@ -61,9 +61,12 @@ func startAs(how string) {
 		panic("in an init function")
 	case dieWhileTold:
 		// Each death takes a file away.
-		if files, _ := filepath.Glob(filepath.Join(os.Getenv(startDirEnv), "*")); len(files) > 0 && os.Remove(files[0]) == nil {
-			killProcess(os.Getpid())
-			select {}
+		files, _ := filepath.Glob(filepath.Join(os.Getenv(startDirEnv), "*"))
+		for _, file := range files {
+			if os.Remove(file) == nil {
+				killProcess(os.Getpid())
+				select {}
+			}
 		}
 	case "talk nonsense":
 		talk(append(wire.Begin(nil, 6), "hello"...), 5)
