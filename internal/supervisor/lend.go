@@ -188,9 +188,9 @@ func (p *Pool) wanted(d *call) bool {
 }
 
 // wantedLocked reports whether other calls than d wait for workers which no start that is
-// under way will bring.
+// under way can be relied on to bring.
 func (p *Pool) wantedLocked(d *call) bool {
-	return p.waiting.n-d.lending.waiting > p.starts.pending
+	return p.waiting.n-d.lending.waiting > p.starts.reliable()
 }
 
 // ask asks a call that holds workers to give one up. The zero value asks none.

@@ -223,6 +223,10 @@ func TestStartsCoverThoseThatWait(t *testing.T) {
 			if !p.wanted(d) || asked(all) == 1 == resting || p.askedToRise(d) == 1 != resting {
 				t.Errorf("when the start has failed: wanted %v, asked %d or %d", p.wanted(d), asked(all), p.askedToRise(d))
 			}
+			p.at(1500 * time.Millisecond) // another is under way, and is not relied on
+			if !p.wanted(d) || p.starts.pending != 1 {
+				t.Errorf("when another start is tried: wanted %v, %d under way", p.wanted(d), p.starts.pending)
+			}
 			p.stir(s, false)
 			p.leave(s)
 			p.release(p.gets(c), e)

@@ -92,6 +92,15 @@ func (s *starts) ready() {
 	s.wasReady = true
 }
 
+// reliable is how many workers will come by what is known. Of starts that are tried again
+// none may.
+func (s *starts) reliable() int {
+	if s.row > 0 {
+		return 0
+	}
+	return s.pending
+}
+
 // used takes in that a worker was given its first item, or was not needed for one.
 func (s *starts) used() {
 	s.row, s.worst = 0, passing

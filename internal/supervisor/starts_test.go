@@ -39,6 +39,8 @@ func (s *startsTest) do(step string) string {
 		s.restart()
 	case "unused":
 		return verdicts[s.diedUnused(s.now, pop(&s.unused), living)]
+	case "rely":
+		return fmt.Sprint(s.reliable())
 	case "wait":
 		switch d, may := s.wait(s.now); {
 		case may:
@@ -113,6 +115,9 @@ func TestStarts(t *testing.T) {
 			{9, "wait", "26ms"}}, fails(35, 0, 0), {{35, "begin", ""}, {35, "fail", "again"}, {35, "wait", "90ms"}}}},
 		{"one under way is waited for", [][]startStep{{
 			{0, "begin", ""}, {0, "begin", ""}, {1, "hopeless", "again"}, {2, "ready", ""}, {3, "used", ""}, {3, "wait", "now"}}}},
+		{"starts are relied on until one fails", [][]startStep{{
+			{0, "rely", "0"}, {0, "begin", ""}, {0, "begin", ""}, {0, "rely", "2"}, {1, "fail", "again"}, {1, "rely", "0"},
+			{2, "ready", ""}, {2, "used", ""}, {3, "begin", ""}, {3, "rely", "1"}}}},
 		{"no try can succeed", [][]startStep{{{0, "begin", ""}, {1, "hopeless", "all end"}}}},
 		{"no try can succeed, as one of several found", [][]startStep{{
 			{0, "begin", ""}, {0, "begin", ""}, {1, "hopeless", "again"}, {2, "fail", "all end"}}}},
