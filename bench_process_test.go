@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"example.com/parallel"
 )
 
@@ -346,6 +348,89 @@ func BenchmarkRecovery(b *testing.B) {
 				before = after
 			}
 			b.ReportMetric(took.median()/1e3, "p50-µs")
+		})
+	}
+}
+
+// BenchmarkSpawns measures n Spawns at once on a warm pool, from the first to the end of the
+// last. What each takes must not depend on n.
+func BenchmarkSpawns(b *testing.B) {
+	pool := warmPool(b)
+	for _, n := range []int{100, 1_000, 16_000} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			tasks := make([]*parallel.Task[int], n)
+			for b.Loop() {
+				for i := range tasks {
+					tasks[i] = parallel.Spawn(b.Context(), benchTwice, i, parallel.On(pool))
+				}
+				for i, task := range tasks {
+					if r, err := task.Wait(); r != 2*i || err != nil {
+						b.Fatal(i, r, err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(n), "ns/spawn")
+		})
+	}
+}
+
+// BenchmarkCallers measures many callers at once of Map with a few items each, on a warm
+// pool.
+func BenchmarkCallers(b *testing.B) {
+	pool := warmPool(b)
+	for _, callers := range []int{10, 100, 1_000} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				benchCallers(b, callers, pool)
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(callers), "ns/call")
+		})
+	}
+}
+
+// benchCallers has so many goroutines call Map once.
+func benchCallers(b *testing.B, callers int, pool *parallel.ProcessPool) {
+	items := []int{1, 2, 3, 4, 5}
+	var group errgroup.Group
+	for range callers {
+		group.Go(func() error {
+			results, err := parallel.Map(b.Context(), items, benchTwice, parallel.On(pool))
+			if err == nil && results[4] != 10 {
+				err = fmt.Errorf("results %v", results)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkManyWorkers measures a warm pool of 200 workers: one call of items that wait for a
+// millisecond, against the time that they take at least; as many callers as workers; and one
+// call at a time.
+func BenchmarkManyWorkers(b *testing.B) {
+	const workers = 200
+	pool := &parallel.ProcessPool{Size: workers, IdleTimeout: -1}
+	defer pool.Close()
+	warm(b, pool, workers)
+	naps := slices.Repeat([]time.Duration{time.Millisecond}, 10*workers)
+	b.Run("work=blocking", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := parallel.Map(b.Context(), naps, benchSleep, parallel.On(pool)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(10*time.Millisecond), "x-ideal")
+	})
+	for _, callers := range []int{1, workers, 10 * workers} {
+		b.Run(fmt.Sprintf("work=tiny/callers=%d", callers), func(b *testing.B) {
+			for b.Loop() {
+				benchCallers(b, callers, pool)
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(callers), "ns/call")
 		})
 	}
 }

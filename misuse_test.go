@@ -57,6 +57,7 @@ func TestImpossibleArgumentsPanic(t *testing.T) {
 		{"Unordered", func() { _ = ForEach(ctx, nil, each, Unordered()) }},
 		{"Unordered", func() { Spawn(ctx, testkit.Double, 1, Unordered()) }},
 		{"ProcessPool.Size is -1", func() { _, _ = Map(ctx, testkit.Count(1), testkit.Double, On(&ProcessPool{Size: -1})) }},
+		{"ProcessPool.Size is -2", func() { Spawn(ctx, testkit.Double, 1, On(&ProcessPool{Size: -2})) }},
 		{"ProcessPool.MaxItems is -1", func() { _ = (&ProcessPool{MaxItems: -1}).Close() }},
 		{fmt.Sprintf("ProcessPool.MaxMessageBytes is %d: it must be at most %d", int64(math.MaxInt64), maxMessageBytes), func() {
 			_, _ = Map(ctx, testkit.Count(1), testkit.Double, On(&ProcessPool{MaxMessageBytes: math.MaxInt64}))

@@ -88,8 +88,9 @@ func MapSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Co
 	fn = limited(fn, s.timeout)
 	return func(yield func(R, error) bool) {
 		st := stream.New(s.context(ctx), s.config(id, -1, 0), items, fn, s.unordered)
-		st.Loop(func() error { return s.refusal(id) },
-			func(c *schedule.Call) error { return s.run(c, id, &seqJob[T, R]{Stream: st}) }, yield)
+		var in admission
+		st.Loop(func() (err error) { in, err = s.admit(id); return err },
+			func(c *schedule.Call) error { return in.run(c, &s, &seqJob[T, R]{Stream: st}) }, yield)
 	}
 }
 
@@ -116,6 +117,7 @@ func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error)
 	s.onStart = func(pid int) { t.pid.Store(int64(pid)) }
 	out := make([]R, 1)
 	j := &mapJob[T, R]{items: []T{arg}, results: out, fn: limited(fn, s.timeout)}
+	call, err := newSliceCall(ctx, &s, identify("Spawn", fn), j, 0, 1)
 	go func() {
 		defer close(t.done)
 		returned := false
@@ -124,7 +126,9 @@ func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error)
 				t.err = makeErrors.Recovered(recover())
 			}
 		}()
-		_, err := runSlice(ctx, &s, identify("Spawn", fn), j, 0, 1)
+		if err == nil {
+			_, err = call.run()
+		}
 		if t.err = taskError(err); err == nil {
 			t.result = out[0]
 		}
@@ -217,26 +221,45 @@ func runSlice(ctx context.Context, s *settings, id identity, j job, done, n int)
 	if n == 0 {
 		return 0, nil
 	}
-	c := schedule.New(s.context(ctx), s.config(id, n, done))
+	call, err := newSliceCall(ctx, s, id, j, done, n)
+	if err != nil {
+		return 0, err
+	}
+	return call.run()
+}
+
+// sliceCall is a call whose items are in a slice.
+type sliceCall struct {
+	*schedule.Call
+	settings *settings
+	job      job
+	in       admission
+	over     bool // it has ended before it could begin
+}
+
+// newSliceCall makes a call of the n items of j, of which done have been run already. It must
+// be run. The error is why nothing is to be started.
+func newSliceCall(ctx context.Context, s *settings, id identity, j job, done, n int) (c sliceCall, err error) {
+	c = sliceCall{Call: schedule.New(s.context(ctx), s.config(id, n, done)), settings: s, job: j}
 	if ctx.Err() != nil {
 		c.End(context.Cause(ctx))
+		c.over = true
+		return c, nil
+	}
+	c.in, err = s.admit(id)
+	return c, err
+}
+
+// run runs the call. It returns the number of results there are.
+func (c sliceCall) run() (int, error) {
+	if c.over {
 		return c.Outcome()
 	}
 	defer c.Watch()() // even if fn calls Goexit here
-	if err := s.run(c, id, j); err != nil {
+	if err := c.in.run(c.Call, c.settings, c.job); err != nil {
 		return 0, err
 	}
 	return c.Outcome()
-}
-
-// run runs a call where its settings say, and returns when all is still. Its error is one
-// for which nothing was started; all others are in the call.
-func (s *settings) run(c *schedule.Call, id identity, j job) error {
-	if s.inProcesses() {
-		return s.runProcesses(c, id, j)
-	}
-	c.RunGoroutines(j)
-	return nil
 }
 
 // limited is fn with a limit of d for each call; 0 is none. A call that returns later

@@ -144,36 +144,47 @@ func RegisterCodec[T any](marshal func(T) ([]byte, error), unmarshal func([]byte
 	}
 }
 
-// refusal says why a call would not start anything, as far as that is known beforehand.
-func (s *settings) refusal(id identity) error {
-	if !s.inProcesses() {
-		return nil
-	}
-	if _, err := lookup(id); err != nil {
-		return err
-	}
-	if s.pool != nil && s.pool.get().Closed() {
-		return explain(ErrPoolClosed, "%s", id.caller)
-	}
-	return nil
+// admission is where a call runs, and has been admitted. The zero value is this process.
+type admission struct {
+	function *function    // to run in worker processes; nil: on goroutines
+	pool     *ProcessPool // whose workers; nil: processes of the call's own
 }
 
-// runProcesses runs a call in worker processes, and returns when all of its items are
-// settled and, unless the pool is the user's, the processes have gone.
-func (s *settings) runProcesses(c *schedule.Call, id identity, j job) error {
+// admit admits a call where it is to run, which it must then do: Close of its pool waits for
+// it from now on. The error is why nothing is to be started.
+func (s *settings) admit(id identity) (admission, error) {
+	if !s.inProcesses() {
+		return admission{}, nil
+	}
 	f, err := lookup(id)
 	if err != nil {
-		return err
+		return admission{}, err
 	}
-	p := s.pool
+	if s.pool != nil && s.pool.get().Enter() != nil {
+		return admission{}, explain(ErrPoolClosed, "%s", id.caller)
+	}
+	return admission{f, s.pool}, nil
+}
+
+// run runs a call where it was admitted, and returns when all of its items are settled and, unless the
+// pool is the user's, the processes have gone. Its error is one for which nothing was
+// started; all others are in the call.
+func (in admission) run(c *schedule.Call, s *settings, j job) error {
+	if in.function == nil {
+		c.RunGoroutines(j)
+		return nil
+	}
+	p := in.pool
 	if p == nil {
 		p = &ProcessPool{Size: s.processes}
 		defer p.Close()
+	} else {
+		defer p.get().Leave()
 	}
-	pool := p.get()
 	if p.MaxMemoryBytes > 0 && runtime.GOOS != "linux" {
 		return fmt.Errorf("parallel: ProcessPool.MaxMemoryBytes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 	}
+	f, pool := in.function, p.get()
 	j.bind(f.in, f.out)
 	call := supervisor.Call{
 		Function: supervisor.Function{
@@ -183,6 +194,7 @@ func (s *settings) runProcesses(c *schedule.Call, id identity, j job) error {
 		Job: j, Timeout: s.timeout, Retries: s.retries, OnStart: s.onStart,
 	}
 	if v, ok := c.Context().Value(shareKey{}).(sharedValue); ok {
+		var err error
 		call.ShareType, call.Share, err = v.encode(pool.MaxMessage(), ended{c})
 		switch {
 		case err == codec.ErrStopped:
@@ -192,9 +204,7 @@ func (s *settings) runProcesses(c *schedule.Call, id identity, j job) error {
 		}
 		call.Shared = err == nil
 	}
-	if err := pool.Run(c, call); err != nil { // it is closed
-		return explain(ErrPoolClosed, "%s", id.caller)
-	}
+	pool.Run(c, call)
 	return nil
 }
 

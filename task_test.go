@@ -71,6 +71,77 @@ func TestSpawnErrorIsTheItemsOwn(t *testing.T) {
 	})
 }
 
+// TestSpawnThenClose has Close wait for tasks that no goroutine may have begun to run.
+func TestSpawnThenClose(t *testing.T) {
+	testkit.CheckLeaks(t)
+	for range 20 {
+		pool := testPool(t, &ProcessPool{Size: 2})
+		var tasks []*Task[int]
+		for i := range 5 {
+			tasks = append(tasks, Spawn(t.Context(), testkit.Double, i, On(pool)))
+		}
+		pool.Close()
+		for i, task := range tasks {
+			if r, err := task.Wait(); r != 2*i || err != nil {
+				t.Errorf("task %d: %d, %v", i, r, err)
+			}
+		}
+		if _, err := Spawn(t.Context(), testkit.Double, 1, On(pool)).Wait(); !errors.Is(err, ErrPoolClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+		if _, err := Spawn(t.Context(), func(context.Context, int) (int, error) { return 0, nil }, 1, On(pool)).Wait(); !errors.Is(err, ErrNotRegistered) {
+			t.Errorf("after Close, a function that is not registered: %v", err)
+		}
+	}
+}
+
+// closing closes pool in a goroutine, and returns when it takes no new calls.
+func closing(t *testing.T, pool *ProcessPool) {
+	go pool.Close()
+	testkit.WaitFor(t, "Close to begin", pool.get().Closed)
+}
+
+// TestCloseWaitsForALoop closes the pool when a loop over MapSeq has begun, before it has
+// read anything.
+func TestCloseWaitsForALoop(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 2})
+	items := func(yield func(int) bool) {
+		closing(t, pool)
+		for i := range 10 {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+	n := 0
+	for r, err := range MapSeq(t.Context(), items, testkit.Double, On(pool)) {
+		if r != 2*n || err != nil {
+			t.Errorf("result %d is %d, %v", n, r, err)
+		}
+		n++
+	}
+	if n != 10 {
+		t.Errorf("%d results", n)
+	}
+}
+
+// encodedAfter is a value whose encoding waits until ready has been called.
+type encodedAfter struct{ ready func() }
+
+func (e encodedAfter) MarshalBinary() ([]byte, error)  { e.ready(); return nil, nil }
+func (e *encodedAfter) UnmarshalBinary(b []byte) error { return nil }
+
+// TestCloseWaitsForACallThatEncodes closes the pool while a call encodes its shared value.
+func TestCloseWaitsForACallThatEncodes(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &ProcessPool{Size: 2})
+	shared := Share(encodedAfter{func() { closing(t, pool) }})
+	if out, err := Map(t.Context(), testkit.Count(3), testkit.Double, On(pool), shared); len(out) != 3 || err != nil {
+		t.Error(out, err)
+	}
+}
+
 func TestTaskPID(t *testing.T) {
 	testkit.CheckLeaks(t)
 	task := Spawn(t.Context(), testkit.PID, 0)

@@ -28,12 +28,14 @@ type Call struct {
 	drained  atomic.Bool // every item is settled, so nothing will be given back
 
 	mu       sync.Mutex
-	changed  sync.Cond // a goroutine that waits should look again
-	ledger   ledger    // but for its bound, guarded by mu
-	claimant Claimant  // who runs the items; never nil
-	starved  int       // claims that wait for items which other workers hold
-	failures failures  // with KeepGoing all, else the lowest at most; none if there is a Stream
-	cause    error     // why the call was ended from outside
+	claims   sleepers // claims that wait for items
+	servers  sleepers // AwaitWork
+	end      sleepers // AwaitSettled and disarm
+	ledger   ledger   // but for its bound, guarded by mu
+	claimant Claimant // who runs the items; never nil
+	starved  int      // claims that wait for items which other workers hold
+	failures failures // with KeepGoing all, else the lowest at most; none if there is a Stream
+	cause    error    // why the call was ended from outside
 	aborted  guard.End // of the callback, if that did not return
 
 	team team // RunGoroutines uses it
@@ -52,7 +54,9 @@ func New(ctx context.Context, config Config) *Call {
 	}
 	c.config.Workers = l.workers
 	c.progress.callback, c.progress.total = config.Progress, config.Total
-	c.changed.L = &c.mu
+	for _, s := range []*sleepers{&c.claims, &c.servers, &c.end} {
+		s.changed.L = &c.mu
+	}
 	return c
 }
 
@@ -108,7 +112,7 @@ func (c *Call) Bound() int64 { return c.ledger.bound.Load() }
 // lowerLocked lets the call go no further than item bound.
 func (c *Call) lowerLocked(bound int64) {
 	c.ledger.bound.Store(bound)
-	c.changed.Broadcast()
+	c.wakeAllLocked()
 	c.claimant.Bounded()
 	if c.config.Stream != nil {
 		c.config.Stream.Bounded()

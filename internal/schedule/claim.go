@@ -1,15 +1,13 @@
 package schedule
 
+import "sync"
+
 // Extend makes n more items of the input available.
 func (c *Call) Extend(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ledger.avail += n
-	if n == 1 {
-		c.changed.Signal()
-	} else {
-		c.changed.Broadcast()
-	}
+	c.wakeForLocked(n)
 }
 
 // CloseInput says that no more items will come.
@@ -18,7 +16,7 @@ func (c *Call) CloseInput() {
 	defer c.mu.Unlock()
 	c.ledger.closed = true
 	c.noteDrainedLocked()
-	c.changed.Broadcast()
+	c.wakeAllLocked()
 }
 
 // Claim claims at most want of the items that come next in index order, for a worker that
@@ -30,7 +28,7 @@ func (c *Call) CloseInput() {
 func (c *Call) Claim(want, least, held int, wait func() bool) (s Span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.awaitLocked(wait, func() bool {
+	c.awaitLocked(&c.claims, wait, func() bool {
 		s = c.ledger.claimShare(want, least, held)
 		return s.Len() > 0
 	})
@@ -42,12 +40,12 @@ func (c *Call) Claim(want, least, held int, wait func() bool) (s Span) {
 func (c *Call) AwaitWork() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.awaitLocked(nil, func() bool { return c.ledger.left() > 0 })
+	return c.awaitLocked(&c.servers, nil, func() bool { return c.ledger.left() > 0 })
 }
 
-// awaitLocked waits until found reports true. It returns false as soon as no item can come
-// any more, or wait reports false.
-func (c *Call) awaitLocked(wait, found func() bool) bool {
+// awaitLocked waits among the sleepers until found reports true. It returns false as soon as
+// no item can come any more, or wait reports false.
+func (c *Call) awaitLocked(among *sleepers, wait, found func() bool) bool {
 	for {
 		if c.ctx.Err() != nil { // the watcher may not have noticed yet
 			c.endLocked(c.endCauseLocked())
@@ -63,7 +61,7 @@ func (c *Call) awaitLocked(wait, found func() bool) bool {
 			c.starved++
 			c.claimant.Starved()
 		}
-		c.changed.Wait()
+		among.sleep()
 		if mayBeReturned {
 			c.starved--
 		}
@@ -75,7 +73,7 @@ func (c *Call) AwaitSettled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.ledger.open > 0 {
-		c.changed.Wait()
+		c.end.sleep()
 	}
 }
 
@@ -105,5 +103,49 @@ func (c *Call) Starved() bool {
 func (c *Call) Wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changed.Broadcast()
+	c.claims.wakeAll()
+}
+
+// sleepers are goroutines that wait for the same kind of thing. The call's mutex guards them,
+// and is released while they sleep.
+type sleepers struct {
+	changed sync.Cond
+	n       int // how many sleep
+}
+
+func (s *sleepers) sleep() {
+	s.n++
+	s.changed.Wait()
+}
+
+// wake wakes at most n of them, those first that have slept longest, and returns how many it
+// has woken.
+func (s *sleepers) wake(n int) int {
+	n = min(n, s.n)
+	s.n -= n
+	for range n {
+		s.changed.Signal()
+	}
+	return n
+}
+
+func (s *sleepers) wakeAll() {
+	if s.n > 0 {
+		s.n = 0
+		s.changed.Broadcast()
+	}
+}
+
+// wakeForLocked wakes as many as can claim one each of n items that have become available.
+// A claim is at its worker, while AwaitWork must get one first.
+func (c *Call) wakeForLocked(n int) {
+	n -= c.claims.wake(n)
+	c.servers.wake(n)
+}
+
+// wakeAllLocked has all that wait look again.
+func (c *Call) wakeAllLocked() {
+	c.claims.wakeAll()
+	c.servers.wakeAll()
+	c.end.wakeAll()
 }

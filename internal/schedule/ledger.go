@@ -21,6 +21,7 @@ type ledger struct {
 	closed   bool         // there will be no more
 	open     int          // items claimed and not settled
 	returned []Span       // given back and not claimed again, in index order, none adjacent
+	again    int          // items in returned
 	skipped  []Span       // will not be run
 }
 
@@ -66,6 +67,7 @@ func (l *ledger) firstReturned() int {
 			return s.Len()
 		}
 		l.returned = l.returned[1:]
+		l.again -= s.Len()
 		l.skipped = append(l.skipped, s)
 	}
 	return 0
@@ -78,6 +80,7 @@ func (l *ledger) claimReturned(n int) Span {
 	if first.Lo = s.Hi; first.Len() == 0 {
 		l.returned = l.returned[1:]
 	}
+	l.again -= n
 	l.open += n
 	return s
 }
@@ -95,6 +98,9 @@ func (l *ledger) left() int {
 	n := 0
 	if !l.stopped(l.next) {
 		n = l.avail - l.next
+	}
+	if l.bound.Load() == NoBound {
+		return n + l.again
 	}
 	for _, s := range l.returned {
 		if !l.stopped(s.Lo) {
@@ -126,6 +132,7 @@ func (l *ledger) fresh() bool { return l.closed && l.next == 0 }
 // claimed together.
 func (l *ledger) giveBack(s Span) {
 	l.open -= s.Len()
+	l.again += s.Len()
 	i, _ := slices.BinarySearchFunc(l.returned, s.Lo, func(t Span, lo int) int { return cmp.Compare(t.Lo, lo) })
 	j := i
 	if i > 0 && l.returned[i-1].Hi == s.Lo {
@@ -151,7 +158,7 @@ func (l *ledger) finish() {
 	if l.next < l.avail {
 		l.skipped = append(l.skipped, Span{l.next, l.avail})
 	}
-	l.returned, l.next = nil, l.avail
+	l.returned, l.again, l.next = nil, 0, l.avail
 }
 
 // complete is the number of leading items of which none was skipped.

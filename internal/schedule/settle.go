@@ -85,7 +85,7 @@ func (c *Call) GiveBack(s Span) {
 	defer c.mu.Unlock()
 	c.ledger.giveBack(s)
 	c.settledLocked()
-	c.changed.Broadcast()
+	c.wakeForLocked(s.Len())
 	c.claimant.Returned(s.Len())
 }
 
@@ -106,7 +106,7 @@ func (c *Call) settleLocked(n int) {
 func (c *Call) settledLocked() {
 	if c.ledger.open == 0 {
 		c.noteDrainedLocked()
-		c.changed.Broadcast()
+		c.wakeAllLocked()
 	}
 }
 

@@ -125,7 +125,7 @@ func (c *Call) exchange(r *runner, now time.Duration) Span {
 	}
 	s := c.ledger.claimChunk(want, c.cost.Items(chunkLeast))
 	if s.Len() == 0 && !c.ledger.closed {
-		c.awaitLocked(nil, func() bool {
+		c.awaitLocked(&c.claims, nil, func() bool {
 			s = c.ledger.claimChunk(1, 1)
 			return s.Len() > 0
 		})
@@ -226,7 +226,7 @@ func (c *Call) ring() {
 	if c.wantedLocked() {
 		c.team.yield.Store(1)
 	}
-	c.changed.Broadcast() // for disarm
+	c.end.wakeAll() // for disarm
 }
 
 // wantedLocked reports whether items that are given back would be claimed by other runners.
@@ -237,7 +237,7 @@ func (c *Call) disarm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.team.armed && !c.team.alarm.Stop() {
-		c.changed.Wait()
+		c.end.sleep()
 	}
 }
 

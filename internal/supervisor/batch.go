@@ -14,6 +14,7 @@ import (
 const (
 	batchTime  = 16 * time.Millisecond // what a batch should take to run: long against what waking the parent costs
 	batchLeast = 2 * time.Millisecond  // as long as less is not left
+	sliceTime  = time.Millisecond      // what it should take while other calls wait for the worker
 	batchBytes = 512 << 10             // what a frame of several items may hold
 	batchGrow  = 8                     // how much larger than the one before a batch may be in slow start
 )
@@ -39,7 +40,8 @@ func (s *session) send() {
 		}
 		idle := held == 0
 		claimed := s.call.Claim(n, s.call.Cost().Items(batchLeast), held,
-			func() bool { return idle && s.worker.usable() && !s.call.pool.wanted() })
+			func() bool { return idle && s.worker.usable() && s.call.pool.mayRest(s) })
+		s.call.pool.stir(s, claimed.Len() > 0).send()
 		switch {
 		case claimed.Len() > 0:
 			last = claimed.Len()
@@ -52,38 +54,41 @@ func (s *session) send() {
 
 // waitForRoom waits until a batch can be sent, and returns the size that it may have and how
 // many items the worker holds. last is the size of the batch before. A size of 0 means that
-// the worker must not be sent any more.
+// the worker must not be sent any more in this session.
 func (s *session) waitForRoom(last int) (size, held int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		size = s.batchSize(last)
+		wanted := s.call.pool.wanted(s.call)
+		s.asked = s.asked && wanted // it may have been asked by one that does not wait any more
+		size = s.batchSize(last, wanted)
 		switch {
-		case s.mustLeaveLocked() || size <= 0:
+		case s.mustLeaveLocked() || size <= 0 || wanted && s.sender.used && s.giveUpLocked():
 			return 0, s.window.items
 		case s.window.empty():
 			s.condemned = false
 			return size, 0
-		case s.roomLocked(size):
+		case !wanted && s.roomLocked(size):
 			return size, s.window.items
 		}
 		s.awaitLocked()
 	}
 }
 
-// mustLeaveLocked reports whether the worker must not be sent any more in this session: it
-// has died or is to be replaced, or another call waits for it. Then it is asked to give back
-// what it has not begun, for which that call should not wait.
+// mustLeaveLocked reports whether the worker must not be sent any more: it has died or is to
+// be replaced.
 func (s *session) mustLeaveLocked() bool {
-	pool := s.call.pool
-	if s.state != works || !s.worker.usable() || s.window.empty() && pool.outgrown(s.worker) {
-		return true
-	}
-	if s.sender.used && pool.wanted() {
+	return s.state != works || !s.worker.usable() || s.window.empty() && s.call.pool.outgrown(s.worker)
+}
+
+// giveUpLocked reports whether to give up a worker that is wanted: it has nothing to do, or
+// was asked for. Then it is to give back what it has not begun, for which the others should
+// not wait.
+func (s *session) giveUpLocked() bool {
+	if s.asked {
 		s.recallLocked()
-		return true
 	}
-	return false
+	return s.asked || s.window.empty()
 }
 
 // roomLocked reports whether a batch of size may be sent behind what is in flight: one batch
@@ -95,10 +100,13 @@ func (s *session) roomLocked(size int) bool {
 		s.call.MayHaveMore(s.window.items)
 }
 
-// batchSize is the number of items that take about batchTime; 0 if the worker has had all
-// that it may have.
-func (s *session) batchSize(last int) int {
+// batchSize is the number of items that take about batchTime, or sliceTime if other calls
+// want the worker; 0 if the worker has had all that it may have.
+func (s *session) batchSize(last int, wanted bool) int {
 	size := s.call.Cost().Items(batchTime)
+	if wanted {
+		size = s.call.Cost().Items(sliceTime)
+	}
 	if each := s.call.what.Function.ItemSize; each > 0 {
 		size = min(size, max(1, batchBytes/each)) // a frame is a batch
 	}
@@ -248,6 +256,7 @@ func (s *session) launch(b *batch) bool {
 		s.giveBack(f)
 		return false
 	}
+	s.worker.given()
 	if tell := s.call.what.OnStart; tell != nil {
 		tell(s.worker.pid())
 	}

@@ -8,32 +8,13 @@ import "sync"
 // same item are not. The zero value is ready. It is safe for concurrent use.
 type blame struct {
 	mu      sync.Mutex
-	unused  int         // workers lost in a row before they could be given an item
 	between map[int]int // by item: workers that died when it was next to run and had not begun, those that were silent for more; nil: none did
 	retries map[int]int // by item: how often it was given back because of Retry; nil: none was
 }
 
 // maxUnexplained is how many workers may die when an item is next to run, before that item is
-// held responsible all the same; and how many in a row may die before they can be given an
-// item, before the call ends.
+// held responsible all the same.
 const maxUnexplained = 3
-
-// progressed takes in that an item has come to an end: whatever kills workers at once does
-// not kill all of them.
-func (b *blame) progressed() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.unused = 0
-}
-
-// lostUnused takes in that a worker died before it could be given an item. It reports
-// whether that has happened too often to go on.
-func (b *blame) lostUnused() (enough bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.unused++
-	return b.unused > maxUnexplained
-}
 
 // diedBefore takes in that a worker died when item i was the next that it was to run; costly
 // says that it was killed because it did nothing. It reports whether that has happened too

@@ -13,21 +13,14 @@ func TestBlame(t *testing.T) {
 		steps []string // what is done
 		yes   []int    // the steps that reported true
 	}{
-		{"workers that die unused", []string{"unused", "unused", "unused", "unused", "unused"}, []int{3, 4}},
-		{"an item has come to an end between them", []string{
-			"unused", "unused", "unused", "progress", "unused", "unused", "unused", "unused"}, []int{7}},
-		{"progress before all", []string{"progress", "progress", "unused"}, nil},
 		{"an item's workers die before it has begun", []string{"miss 7", "miss 7", "miss 7", "miss 7", "miss 7"}, []int{3, 4}},
 		{"each item has its own count", []string{
 			"miss 7", "miss 8", "miss 7", "miss 8", "miss 7", "miss 8", "miss 9", "miss 8", "miss 7"}, []int{7, 8}},
-		{"progress does not absolve an item", []string{"miss 7", "miss 7", "progress", "miss 7", "miss 7"}, []int{4}},
-		{"misses are not deaths of unused workers", []string{"miss 1", "miss 1", "miss 1", "unused", "unused", "unused"}, nil},
 		{"an item's workers are silent", []string{"silence 7", "silence 7", "silence 7"}, []int{1, 2}},
 		{"a silence and deaths", []string{"miss 7", "silence 7", "miss 7"}, []int{2}},
 		{"a silence is its own item's", []string{"silence 7", "silence 8", "miss 7", "silence 9"}, nil},
 		{"nothing is retried", []string{"retry 7 0", "retry 8 0"}, nil},
 		{"twice", []string{"retry 7 2", "retry 8 2", "retry 7 2", "retry 7 2", "retry 8 2", "retry 8 2"}, []int{0, 1, 2, 4}},
-		{"progress gives no more tries", []string{"retry 7 1", "progress", "retry 7 1"}, []int{0}},
 		{"a miss costs no try", []string{"miss 7", "retry 7 1", "miss 7", "retry 7 1"}, []int{1}},
 	} {
 		var b blame
@@ -49,17 +42,12 @@ func (b *blame) do(step string) bool {
 	var item, most int
 	_, _ = fmt.Sscan(step, &op, &item, &most) // those that are there
 	switch op {
-	case "unused":
-		return b.lostUnused()
 	case "miss":
 		return b.diedBefore(item, false)
 	case "silence":
 		return b.diedBefore(item, true)
 	case "retry":
 		return b.retry(item, most)
-	case "progress":
-		b.progressed()
-		return false
 	}
 	panic("unknown step " + step)
 }

@@ -17,12 +17,8 @@ import (
 // The time of a bubble stands still while a worker process runs, so all limits of time are by
 // the system's clock: see package clock.
 
-// runInBubble is Run for a call in a bubble. The call counts as one of p.
-func (p *Pool) runInBubble(c *schedule.Call, what Call) error {
-	if err := p.admit(); err != nil {
-		return err
-	}
-	defer p.calls.Done()
+// runInBubble is Run for a call in a bubble.
+func (p *Pool) runInBubble(c *schedule.Call, what Call) {
 	own := newPool(p.config)
 	own.clock, own.log.to, own.counters = clock.Clock{System: true}, p.log.to, p.counters
 	defer own.Close()
@@ -30,16 +26,5 @@ func (p *Pool) runInBubble(c *schedule.Call, what Call) error {
 		timer := own.clock.AfterFunc(time.Until(deadline), func() { c.End(context.DeadlineExceeded) })
 		defer timer.Stop()
 	}
-	return own.Run(c, what)
-}
-
-// admit counts a call, unless p has been closed.
-func (p *Pool) admit() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return ErrClosed
-	}
-	p.calls.Add(1)
-	return nil
+	own.Run(c, what)
 }

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,11 +29,11 @@ type call struct {
 	servers  sync.WaitGroup
 	monitor  monitor
 	blame    blame
-	ticks    int // of the pool's that have seen the call; guarded by the pool's mutex
+	lending  lending // guarded by the pool's mutex
 
-	mu       sync.Mutex // taken before a session's and the schedule.Call's
-	sessions []*session
-	known    []*worker // workers that know of the call
+	mu       sync.Mutex     // taken before a session's and the schedule.Call's
+	sessions list[*session] // in the order in which they are asked for their workers
+	known    []*worker      // workers that know of the call, or knew
 }
 
 var lastCallID atomic.Uint64
@@ -80,13 +79,16 @@ func (d *call) serve() {
 // serveAll runs session *s, if that is not nil, and others, until nothing is left to do. It
 // keeps the session that runs in *s.
 func (d *call) serveAll(s **session) {
+	var since time.Duration // when it began to do without a worker; 0: it does not
 	for *s != nil || d.AwaitWork() {
 		if *s != nil {
-			(*s).run()
+			if (*s).run() {
+				since = 0
+			}
 			*s = nil
 			continue
 		}
-		w, err := d.pool.acquire(d.Context(), d)
+		w, err := d.pool.acquire(d.Context(), d, &since)
 		if err != nil {
 			d.End(err)
 		}
@@ -121,7 +123,9 @@ func (d *call) announceEnd() {
 	m := wire.Stop{ID: d.id, Index: -1} // with an empty cause: cancelled
 	farewell := wire.Finish(m.Append(wire.Begin(nil, wire.KindStop)))
 	for _, w := range d.known {
-		w.forget(d.id)
+		if !w.forget(d.id) {
+			continue // it has been told
+		}
 		w.conn.queue.push(farewell)
 		if d.what.Shared {
 			w.conn.flush()
@@ -129,30 +133,33 @@ func (d *call) announceEnd() {
 	}
 }
 
-func (d *call) add(s *session) {
+// add takes in that s has begun. knew says whether its worker knew of the call.
+func (d *call) add(s *session, knew bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sessions = append(d.sessions, s)
-	if !slices.Contains(d.known, s.worker) {
+	d.sessions.push(&s.place, s)
+	if !knew {
 		d.known = append(d.known, s.worker)
 	}
 }
 
-func (d *call) remove(s *session) {
+// remove takes in that s has ended. knows says whether its worker knows of the call.
+func (d *call) remove(s *session, knows bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if i := slices.Index(d.sessions, s); i >= 0 {
-		d.sessions = slices.Delete(d.sessions, i, i+1)
+	d.sessions.remove(&s.place)
+	if i := len(d.known) - 1; !knows && d.known[i] == s.worker {
+		d.known = d.known[:i]
 	}
 }
 
-// wake has every part of the call look up.
-func (d *call) wake() {
-	d.Wake()
+// askOne asks one of the sessions for its worker.
+func (d *call) askOne() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range d.sessions {
-		s.wake()
+	if e := d.sessions.first; e != nil {
+		d.sessions.toEnd(e)
+		e.value.ask()
 	}
 }
 
@@ -160,8 +167,8 @@ func (d *call) wake() {
 func (d *call) lookAt(look func(s *session)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range d.sessions {
-		look(s)
+	for e := d.sessions.first; e != nil; e = e.next {
+		look(e.value)
 	}
 }
 
@@ -170,14 +177,12 @@ func (d *call) finished(n int) {
 	if n == 0 {
 		return
 	}
-	d.blame.progressed()
 	d.pool.counters.items.Add(int64(n))
 	d.Done(n)
 }
 
 // failed enters an item that failed.
 func (d *call) failed(i int, err error) {
-	d.blame.progressed()
 	d.pool.counters.items.Add(1)
 	d.pool.counters.failed.Add(1)
 	d.Fail(i, err)
@@ -188,16 +193,6 @@ func (d *call) measured(n int, took time.Duration) {
 	d.pool.counters.busyTime.Add(int64(took))
 	d.Cost().Learn(n, took)
 	d.what.Function.Cost.Learn(n, took)
-}
-
-// lostUnused takes in that a worker died before it could be given an item, and ends the
-// call if that has happened too often. A worker that was killed while it was idle does not
-// count.
-func (d *call) lostUnused(w *worker) {
-	if w.items > 0 || w.served || !d.blame.lostUnused() {
-		return
-	}
-	d.End(d.pool.config.Errors.Start(w.crash(nil), "worker processes die before they can be given an item"))
 }
 
 // crashed settles item i, whose worker died under it.

@@ -1,8 +1,7 @@
 package supervisor
 
 import (
-	"maps"
-	"slices"
+	"time"
 
 	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/schedule"
@@ -32,30 +31,36 @@ func (p *Pool) Env() []string { return p.config.Spec.Env }
 // SetLauncher changes how workers are started. The pool must not have been used.
 func (p *Pool) SetLauncher(l transport.Launcher) { p.config.Launcher = l }
 
+// HurryStarts has starts that fail given up after some milliseconds. The pool must not have
+// been used.
+func (p *Pool) HurryStarts() {
+	p.starts.pace = pace{first: time.Millisecond, longest: 10 * time.Millisecond, patience: 10 * time.Millisecond}
+}
+
 // SetMaxMemory changes a limit between calls.
 func (p *Pool) SetMaxMemory(n int64) { p.config.MaxMemoryBytes = n }
 
 // Errors makes the pool's errors.
 func (p *Pool) Errors() Errors { return p.config.Errors }
 
-// WorkersWaited is how many calls wait for a worker.
+// WorkersWaited is how many workers calls wait for.
 func (p *Pool) WorkersWaited() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.waiting)
+	return p.waiting.n
 }
 
-// Idle are the workers that are idle, and Adopted how many are starting for any call.
+// Idle are the workers that are idle, the newest last, and Starting is how many are starting.
 func (p *Pool) Idle() []*worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.idle)
+	return p.idle.values()
 }
 
-func (p *Pool) Adopted() int {
+func (p *Pool) Starting() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.adopted)
+	return p.starting.n
 }
 
 // TickSet reports whether the housekeeping timer is set.
@@ -107,8 +112,9 @@ func (p *Pool) eachSession(f func(s *session)) {
 	}
 }
 
+// activeCalls are the calls that hold workers.
 func (p *Pool) activeCalls() []*call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Collect(maps.Keys(p.active))
+	return p.holding.values()
 }

@@ -95,18 +95,26 @@ func TestFaultsInAStart(t *testing.T) {
 	}
 }
 
-// faultInAStart has an operation of a call's one start fail. It returns which.
+// faultInAStart has an operation of the start of a call's one worker fail, or from that one on
+// all of them. It returns which. A single failure does not end the call.
 func faultInAStart(t *testing.T, f *faults) string {
 	testkit.CheckLeaks(t)
 	pool := testPool(t, &parallel.ProcessPool{Size: 1})
 	setLauncher(pool, proc.Local{Fault: f.fault})
+	hurryStarts(pool)
 	out, err := parallel.Map(testkit.Patient(t), testkit.Count(3), testkit.Double, parallel.On(pool))
 	failed := f.end()
+	if !f.forGood {
+		if err != nil || !slices.Equal(out, []int{0, 2, 4}) {
+			t.Errorf("a fault in %q: %v, %v", failed, out, err)
+		}
+		return failed
+	}
 	if !errors.Is(err, errInjected) || len(out) != 0 || !strings.Contains(err.Error(), "cannot start a worker process: ") {
-		t.Errorf("a fault in %q: %v, %v", failed, out, err)
+		t.Errorf("faults in %q: %v, %v", failed, out, err)
 	}
 	if s := pool.Stats(); s.Workers != 0 || s.Busy != 0 {
-		t.Errorf("after a fault in %q: %+v", failed, s)
+		t.Errorf("after faults in %q: %+v", failed, s)
 	}
 	checkPool(t, pool)
 	return failed
@@ -207,13 +215,15 @@ func TestFaultsInLaterWrites(t *testing.T) {
 	})
 }
 
-// TestDescriptorsRunOut has this process have only so many descriptors.
+// TestDescriptorsRunOut has this process have only so many descriptors. As soon as there are
+// enough for one worker, a call goes on with that.
 func TestDescriptorsRunOut(t *testing.T) {
 	for spare := 0; ; spare++ {
 		failed := false
 		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
 			testkit.CheckLeaks(t)
 			pool := testPool(t, &parallel.ProcessPool{Size: 2})
+			hurryStarts(pool)
 			restore := testkit.LimitDescriptors(t, spare)
 			out, err := parallel.Map(testkit.Patient(t), testkit.Count(3), testkit.Double, parallel.On(pool))
 			restore()
@@ -222,6 +232,9 @@ func TestDescriptorsRunOut(t *testing.T) {
 			expected := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.EBADF)
 			if failed && (!expected || !strings.Contains(err.Error(), "cannot start a worker process: ")) {
 				t.Errorf("%v, %v", out, err)
+			}
+			if s := pool.Stats(); !failed && s.Workers != 1 {
+				t.Errorf("with the least descriptors that are enough: %+v", s)
 			}
 			checkPool(t, pool)
 		})

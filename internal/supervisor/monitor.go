@@ -26,6 +26,7 @@ const (
 	lookStarved = time.Millisecond
 	lookMin     = time.Millisecond
 	lookMax     = 50 * time.Millisecond
+	lookGap     = 10 * time.Microsecond // for each session, from one look to the next: about five times as long as looking takes
 
 	worthRecall = 300 * time.Microsecond // of items that another worker could run: some round trips
 	graceLooks  = 20                     // for a worker to give back what it has not started, before it is killed
@@ -41,6 +42,8 @@ type monitor struct {
 	awake chan struct{} // wakes it; holds one
 
 	mu      sync.Mutex
+	begun   bool          // there has been a session, so there may be something to look at
+	due     bool          // it is to run from when there is one
 	running chan struct{} // closed when it has ended; nil: there is none
 	quit    chan struct{} // closed to end it
 	ended   bool          // the call is over
@@ -61,17 +64,29 @@ func (m *monitor) Starved()     { m.act() }
 func (m *monitor) Bounded()     { m.act() }
 func (m *monitor) Returned(int) {}
 
-// act has the monitor look at the sessions, soon.
+// act has the monitor look at the sessions, soon, or when there is one. A call that waits
+// for its first worker has no use for another goroutine.
 func (m *monitor) act() {
-	m.start()
+	m.mu.Lock()
+	m.due = true
+	m.startLocked()
+	m.mu.Unlock()
 	m.wake()
 }
 
-// start starts the monitor if there is none.
-func (m *monitor) start() {
+// begin takes in that a session has begun.
+func (m *monitor) begin() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.running != nil || m.ended {
+	if m.begun = true; m.due {
+		m.startLocked()
+	}
+	m.mu.Unlock()
+	m.wake()
+}
+
+// startLocked starts the monitor if there is none.
+func (m *monitor) startLocked() {
+	if m.running != nil || m.ended || !m.begun {
 		return
 	}
 	m.running, m.quit = make(chan struct{}), make(chan struct{})
@@ -102,6 +117,7 @@ func (m *monitor) run() {
 	defer close(m.running)
 	timer := m.call.pool.clock.NewTimer(0)
 	defer timer.Stop()
+	var next time.Time // no look comes before
 	for {
 		select {
 		case <-m.quit:
@@ -109,10 +125,17 @@ func (m *monitor) run() {
 		case <-m.awake:
 		case <-timer.C:
 		}
+		now := m.call.pool.clock.Now()
+		if early := next.Sub(now); early > 0 {
+			timer.Reset(early)
+			continue
+		}
 		m.prepareStop()
-		if wait := m.look(m.call.pool.clock.Now()); wait > 0 {
+		wait, sessions := m.look(now)
+		if wait > 0 {
 			timer.Reset(wait)
 		}
+		next = now.Add(time.Duration(sessions) * lookGap)
 	}
 }
 
@@ -161,21 +184,23 @@ func (a *agenda) add(d time.Duration) {
 	}
 }
 
-// look looks at every session and returns when to look again.
-func (m *monitor) look(now time.Time) time.Duration {
+// look looks at every session. It returns when to look again, and how many sessions there
+// are. If there is none, the next one wakes the monitor.
+func (m *monitor) look(now time.Time) (wait time.Duration, sessions int) {
 	var again agenda
 	starved := m.call.Starved()
 	m.call.lookAt(func(s *session) {
+		sessions++
 		again.add(lookSilent)
 		s.look(m, now, starved, &again)
 	})
-	if limit := m.call.what.Timeout; limit > 0 { // items come and go without the monitor being woken
+	if limit := m.call.what.Timeout; limit > 0 && sessions > 0 { // items come and go without the monitor being woken
 		again.add(min(limit/8, lookMax))
 	}
-	if m.call.pool.config.MaxMemoryBytes > 0 {
+	if m.call.pool.config.MaxMemoryBytes > 0 && sessions > 0 {
 		again.add(lookMemory)
 	}
-	return time.Duration(again)
+	return time.Duration(again), sessions
 }
 
 // watch is what the monitor knows of a session.

@@ -379,7 +379,7 @@ func (s *session) workerLost() {
 		t.flights, t.guilt = flights, guilt
 		t.missed = guilt == blamesNone && len(flights) > 0
 	}
-	defer s.call.wake()
+	defer s.ended()
 	death := s.worker.death(nil)
 	if t.missed {
 		t.missed = false
@@ -437,6 +437,12 @@ func (s *session) handleLeftover() {
 	if w.brokenBy() == nil && s.handleRecords(s.taking.leftover, true) != nil {
 		s.taking.garbled = true
 	}
+}
+
+// ended has the sender look up, wherever it waits: the worker is lost and all is settled.
+func (s *session) ended() {
+	s.call.Wake()
+	s.wake()
 }
 
 // lose empties the session, and says who is to blame for the death. ok is false if it has

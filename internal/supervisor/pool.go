@@ -1,9 +1,6 @@
 package supervisor
 
 import (
-	"context"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,27 +12,31 @@ import (
 
 // Pool keeps workers for the calls that run in it. It is safe for concurrent use.
 //
-// A worker is in one of these places: starting for a call, or adopted, which is starting
-// for any call; idle; held by a session. The pool counts them all, and counts one out when
-// it has been reaped.
+// The pool counts all of its workers, and counts one out when it has been reaped. What a
+// worker is to the pool is its stage. How calls get workers is in lend.go, how workers start
+// in start.go.
 type Pool struct {
 	config   Config
 	log      log
 	sinks    sinks          // where workers' output goes
 	calls    gate           // calls that were admitted and have not left
-	unreaped sync.WaitGroup // workers that have not been reaped
+	unreaped sync.WaitGroup // workers that have not been reaped, and starts that have not ended
 	counters *counters
 	clock    clock.Clock // the system's: the pool is of one call in a testing/synctest bubble
 
-	mu      sync.Mutex
-	closed  bool                 // no call is admitted any more
-	drained bool                 // the last call has left: no worker is needed any more
-	workers int                  // alive or starting
-	idle    []*worker            // newest last
-	adopted map[*worker]struct{} // starting for any call
-	waiting []chan *worker       // calls that wait for a worker, first come first; see acquire
-	active  map[*call]struct{}
-	tick    tick
+	mu       sync.Mutex
+	closed   bool // no call is admitted any more
+	drained  bool // the last call has left: no worker is needed any more
+	workers  int  // alive or starting
+	living   int  // of these, those that have been ready
+	idle     list[*worker]
+	starting list[*start]
+	starts   starts        // what is to be thought of those that failed
+	startErr error         // the worst failure of the row in starts
+	waiting  list[*waiter] // for a worker, first come first
+	holding  list[*call]   // calls that hold workers, in the order in which they are asked for one
+	resting  list[*call]   // calls with sessions that have no work for their worker, in the same order
+	tick     tick
 }
 
 // counters is what Stats tells. They only grow, but for busy.
@@ -57,9 +58,8 @@ func NewPool(c Config) *Pool {
 }
 
 func newPool(c Config) *Pool {
-	p := &Pool{
-		config: c, counters: new(counters), active: make(map[*call]struct{}), adopted: make(map[*worker]struct{}),
-	}
+	p := &Pool{config: c, counters: new(counters)}
+	p.starts.pace = usualPace
 	p.sinks.init(&p.config, &p.log)
 	p.tick.owed = make(map[*worker]struct{})
 	return p
@@ -75,19 +75,31 @@ func (p *Pool) Size() int { return p.config.Size }
 // MaxMessage is the most bytes of an encoded item, result or shared value.
 func (p *Pool) MaxMessage() int { return int(p.config.MaxMessageBytes) }
 
-// Run runs the items of c in the pool's workers, and returns when all are settled. Its
-// error is ErrClosed, and then nothing was started; all others are in c.
-func (p *Pool) Run(c *schedule.Call, what Call) error {
+// Enter admits a call, which Close will wait for. A call that was admitted must leave. The
+// error is ErrClosed.
+func (p *Pool) Enter() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	p.calls.Add(1)
+	return nil
+}
+
+// Leave takes in that a call which was admitted is over.
+func (p *Pool) Leave() { p.calls.Done() }
+
+// Run runs the items of c, which was admitted, in the pool's workers, and returns when all
+// are settled.
+func (p *Pool) Run(c *schedule.Call, what Call) {
 	if !p.clock.System && clock.Bubbled() {
-		return p.runInBubble(c, what)
+		p.runInBubble(c, what)
+		return
 	}
 	d := newCall(p, c, what)
-	if err := p.enter(d); err != nil {
-		return err
-	}
-	defer p.leave(d)
+	defer p.forget(d)
 	d.run()
-	return nil
 }
 
 // Close waits for the calls that were admitted, ends all workers and returns when none is
@@ -99,16 +111,23 @@ func (p *Pool) Close() {
 	p.calls.Wait()
 	p.mu.Lock()
 	p.drained = true
-	for _, w := range p.idle {
+	for _, w := range p.idle.values() {
 		w.retire()
 	}
-	p.idle = nil
-	for w := range p.adopted {
-		w.retire()
+	for _, s := range p.starting.values() {
+		s.abandon()
 	}
 	p.mu.Unlock()
 	p.stopTick()
 	p.unreaped.Wait()
+}
+
+// now is the present by the pool's clock, from a moment on that does not matter.
+func (p *Pool) now() time.Duration {
+	if p.clock.System {
+		return p.clock.Now().Sub(time.Unix(0, 0))
+	}
+	return cost.Clock()
 }
 
 // Closed reports whether Close has been called.
@@ -133,142 +152,16 @@ func (p *Pool) Stats() Stats {
 	}
 }
 
-// enter admits a call. A call that was admitted must leave.
-func (p *Pool) enter(d *call) error {
+// forget takes in that d is over. Workers that know of it are told so at the next tick.
+func (p *Pool) forget(d *call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return ErrClosed
-	}
-	p.calls.Add(1)
-	p.active[d] = struct{}{}
-	p.tickSoonLocked()
-	return nil
-}
-
-func (p *Pool) leave(d *call) {
-	p.mu.Lock()
-	delete(p.active, d)
+	p.tick.leaveLocked(d)
 	for _, w := range d.known {
 		p.tick.owed[w] = struct{}{}
 	}
-	p.tickSoonLocked()
-	p.mu.Unlock()
-	p.calls.Done()
-}
-
-// acquire returns a worker for d: an idle one, else a new one, else the next that another
-// call releases. It returns nil if d's context ends, or d has no more use for a worker,
-// while it waits.
-func (p *Pool) acquire(ctx context.Context, d *call) (*worker, error) {
-	for {
-		w, offer := p.claim()
-		switch {
-		case w != nil && w.usable():
-			return w, nil
-		case w != nil:
-			continue // it died while it was idle; room is made when it is reaped
-		case offer == nil:
-			return p.start(ctx, d.quit)
-		}
-		p.askForWorkers()
-		select {
-		case w := <-offer:
-			if w != nil {
-				return w, nil
-			}
-			// There is room for a new one.
-		case <-ctx.Done():
-			p.withdraw(offer)
-			return nil, nil
-		case <-d.quit:
-			p.withdraw(offer)
-			return nil, nil
-		}
-	}
-}
-
-// claim takes an idle worker, or room for a new one (both nil), or a place in the queue.
-func (p *Pool) claim() (w *worker, offer chan *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.idle); n > 0 {
-		w = p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		return w, nil
-	}
-	if p.workers < p.config.Size {
-		p.workers++
-		return nil, nil
-	}
-	offer = make(chan *worker, 1)
-	p.waiting = append(p.waiting, offer)
-	return nil, offer
-}
-
-// askForWorkers has the calls that hold workers without work for them look up.
-func (p *Pool) askForWorkers() {
-	p.mu.Lock()
-	active := slices.Collect(maps.Keys(p.active))
-	p.mu.Unlock()
-	for _, d := range active {
-		d.wake() // takes locks that come before the pool's
-	}
-}
-
-// wanted reports whether a call waits for a worker.
-func (p *Pool) wanted() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.waiting) > 0
-}
-
-// withdraw leaves the queue. An offer that was made meanwhile goes on to the next.
-func (p *Pool) withdraw(offer chan *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, o := range p.waiting {
-		if o == offer {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			return
-		}
-	}
-	if w := <-offer; w == nil || w.usable() {
-		p.offerLocked(w)
-	}
-}
-
-// offerLocked gives w to the call that has waited longest, or lets it be idle. A nil w
-// stands for room for a new worker.
-func (p *Pool) offerLocked(w *worker) {
-	if len(p.waiting) > 0 {
-		p.waiting[0] <- w // has room for one
-		p.waiting = p.waiting[1:]
-		return
-	}
-	if w == nil {
-		return
-	}
-	w.idleSince, w.served = cost.Clock(), true
-	p.idle = append(p.idle, w)
-	p.tickForIdleLocked()
-}
-
-// release takes back a worker that acquire returned.
-func (p *Pool) release(w *worker) {
-	if reason := p.retireReason(w); reason != "" {
-		w.retire()
-		p.log.debug("parallel: worker replaced", "pid", w.pid(), "reason", reason, "items", w.items)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case !w.usable(): // room is made when it is reaped
-	case p.drained:
-		w.retire()
-	default:
-		p.offerLocked(w)
+	if len(d.known) > 0 {
+		p.tickSoonLocked()
 	}
 }
 
@@ -291,27 +184,4 @@ func (p *Pool) outgrown(w *worker) bool {
 	}
 	size, err := w.link.Process.Resident()
 	return err == nil && size >= p.config.MaxMemoryBytes
-}
-
-// adopt takes charge of a worker that is starting, until disown.
-func (p *Pool) adopt(w *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.adopted[w] = struct{}{}
-}
-
-func (p *Pool) disown(w *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.adopted, w)
-}
-
-// gone makes room for another worker after w has been reaped, or could not be started and
-// is nil.
-func (p *Pool) gone(w *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = slices.DeleteFunc(p.idle, func(other *worker) bool { return other == w })
-	p.workers--
-	p.offerLocked(nil)
 }

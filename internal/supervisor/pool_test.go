@@ -252,7 +252,7 @@ func TestStartedWorkerIsKept(t *testing.T) {
 	if _, err := parallel.Map(ctx, testkit.Count(1), testkit.Double, parallel.On(pool)); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	testkit.WaitFor(t, "the worker to be idle", func() bool { return len(inner(pool).Idle()) == 1 && inner(pool).Adopted() == 0 })
+	testkit.WaitFor(t, "the worker to be idle", func() bool { return len(inner(pool).Idle()) == 1 && inner(pool).Starting() == 0 })
 	if armed.Load() {
 		t.Error("no worker was greeted")
 	}

@@ -22,6 +22,7 @@ type session struct {
 	worker  *worker
 	begun   time.Time
 	tells   sync.WaitGroup // frames that are written without waiting for them; see tellLocked
+	place   link[*session] // in the call's list
 	sender  sender         // the sending goroutine's
 	taking  taking         // the reading goroutine's; see outcomes.go
 	written atomic.Uint64  // the sequence number after the last item that was written to the worker completely
@@ -31,6 +32,7 @@ type session struct {
 	window    window       // what is in flight
 	state     sessionState // how the worker is
 	known     bool         // the worker knows of the call: its opening has been written
+	asked     bool         // another call has asked for the worker
 	condemned bool         // the item that is running may have to be killed: nothing is sent behind it
 	busy      bool         // what the worker has said is being taken in, maybe by code of the user's
 	decoding  int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
@@ -54,6 +56,7 @@ type sender struct {
 	opening  []byte   // opens the call in the worker; goes before the first items. nil: it has been written
 	knew     bool     // the worker knew of the call before this session
 	used     bool     // an item has been sent
+	rest     rest     // while there is no work for the worker
 	small    [64]byte // buffer for a frame that says where items are
 	first    [64]byte // buffer for the opening
 }
@@ -66,16 +69,17 @@ func newSession(d *call, w *worker) *session {
 }
 
 // run sends items until there are none for this worker, or it had better go, and returns
-// when all that it has sent are settled. After a Goexit in code of the user's it is called
-// again.
-func (s *session) run() {
+// when all that it has sent are settled. It reports whether it has sent any. After a Goexit
+// in code of the user's it is called again.
+func (s *session) run() (used bool) {
 	if !s.sender.attached && !s.begin() {
-		s.call.lostUnused(s.worker)
-		return
+		s.call.pool.release(s.worker, s.call)
+		return false
 	}
 	s.send()
 	s.drain()
 	s.leave()
+	return s.sender.used
 }
 
 // begin makes the worker's results this session's. It returns false if the worker is lost.
@@ -86,8 +90,8 @@ func (s *session) begin() bool {
 	}
 	s.sender.attached = true
 	s.call.pool.counters.busy.Add(1)
-	s.call.add(s)
-	s.call.monitor.wake()
+	s.call.add(s, knew)
+	s.call.monitor.begin()
 	s.sender.knew, s.sender.opening = knew, s.call.open(s.sender.first[:0], knew)
 	return true
 }
@@ -122,8 +126,9 @@ func (s *session) setKnown() {
 // that comes: until then it may have to serve it again.
 func (s *session) leave() {
 	w := s.worker
-	s.call.remove(s)
-	if s.sender.opening != nil && !s.sender.knew { // there was nothing to send behind it
+	knows := s.sender.opening == nil || s.sender.knew // else there was nothing to send behind it
+	s.call.remove(s, knows)
+	if !knows {
 		w.forget(s.call.id)
 	}
 	s.tells.Wait()
@@ -133,15 +138,10 @@ func (s *session) leave() {
 	}
 	if !w.detach() || s.isBroken() {
 		w.frame, w.first = nil, nil // calls remember their workers for longer than these live
-		if !s.sender.used {
-			s.call.lostUnused(w)
-		}
-		return
-	}
-	if w.segment != nil {
+	} else if w.segment != nil {
 		w.segment.Trim()
 	}
-	s.call.pool.release(w)
+	s.call.pool.release(w, s.call)
 }
 
 // fail gives up a worker that cannot be written to, and waits until it has died.
@@ -173,7 +173,7 @@ func (s *session) drain() {
 		}
 		// A part that the worker had taken is given back after its current item at the
 		// earliest.
-		if first != asked && s.call.pool.wanted() {
+		if s.asked && first != asked && s.call.pool.wanted(s.call) {
 			asked = first
 			s.recallLocked()
 		}
@@ -201,6 +201,16 @@ func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changed.Signal()
+}
+
+// ask has the session give its worker up, if others still wait for it then.
+func (s *session) ask() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.asked {
+		s.asked = true
+		s.changed.Signal()
+	}
 }
 
 // backlogLocked is the time that the items in flight should take; 0 if that is not known.

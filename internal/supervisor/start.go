@@ -4,54 +4,104 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"time"
 
 	"example.com/parallel/internal/wire"
 )
 
-// starting is what the error of a worker that cannot be started begins with.
-const starting = "cannot start a worker process"
+// How workers start. The pool starts them, as many as calls wait for, and none of them for
+// a certain call: whichever has waited longest when a worker is ready gets it, and may have
+// got another before.
 
-// start starts a worker and waits until it is ready. It returns nil without an error if ctx
-// ends or quit is closed meanwhile. The caller has made room for the worker in p.workers.
-func (p *Pool) start(ctx context.Context, quit <-chan struct{}) (*worker, error) {
-	w, err := p.launch()
-	if err != nil {
-		p.gone(nil)
-		return nil, p.config.Errors.Start(err, starting)
-	}
-	p.counters.started.Add(1)
-	timeout := p.clock.NewTimer(p.config.StartTimeout)
-	ready, err := w.awaitReady(timeout.C, ctx.Done(), quit)
-	switch {
-	case err != nil:
-		timeout.Stop()
-		return nil, err
-	case ready:
-		timeout.Stop()
-		return w, nil
-	}
-	// The call has no more use for it. A later one will, and would have to wait for its
-	// start.
-	p.adopt(w)
-	p.unreaped.Go(func() {
-		defer timeout.Stop()
-		ready, _ := w.awaitReady(timeout.C, nil, nil)
-		p.disown(w)
-		if ready {
-			p.release(w)
-		}
-	})
-	return nil, nil
+// What the errors of calls begin with that get no worker.
+const (
+	notStarted = "cannot start a worker process"
+	diedUnused = "worker processes die before they can be given an item"
+)
+
+// errAnotherBuild is in the error of a worker that cannot do what this process needs.
+var errAnotherBuild = errors.New("both must be the same build")
+
+// start is a start of a worker that is under way. The pool's mutex guards it.
+type start struct {
+	begun  time.Duration
+	cancel context.CancelFunc // of the launch
+	worker *worker            // nil: it is being launched
+	place  link[*start]
 }
 
-// launch starts the process and what serves it, and says hello.
-func (p *Pool) launch() (*worker, error) {
-	// Another call may get the worker, so the context of the one that starts it does not
-	// count.
-	ctx, cancel := context.WithTimeout(context.Background(), p.config.StartTimeout)
-	defer cancel()
+// abandon ends a start whose worker is not needed any more.
+func (s *start) abandon() {
+	if s.worker != nil {
+		s.worker.retire() // first, since the end of the launch's context would be a reason to kill it
+	}
+	s.cancel()
+}
+
+// stage is what a worker is to its pool. It only goes forward, and ready may be left out.
+// The pool's mutex guards it.
+type stage uint8
+
+const (
+	starting stage = iota
+	ready          // it can be given an item
+	used           // it was given one, or was not needed for one when it was ready
+	buried         // it has been reaped
+)
+
+// place is a worker's place in the pool. The pool's mutex guards it.
+type place struct {
+	stage     stage
+	begun     time.Duration // when its start began
+	idle      link[*worker]
+	idleSince time.Duration
+}
+
+// startLocked starts as many workers as calls wait for, there is room for and the starts
+// before allow. If they allow none yet, the next tick comes when they do.
+func (p *Pool) startLocked(now time.Duration) {
+	for p.waiting.n > p.starts.pending && p.workers < p.config.Size {
+		wait, may := p.starts.wait(now)
+		if !may {
+			if wait > 0 {
+				p.setTickLocked(now + wait)
+			}
+			return
+		}
+		p.starts.begin(now)
+		p.workers++
+		// Any call may get the worker, so the context of none of them counts.
+		ctx, cancel := context.WithCancel(context.Background())
+		late := p.clock.AfterFunc(p.config.StartTimeout, cancel)
+		s := &start{begun: now, cancel: func() { late.Stop(); cancel() }}
+		p.starting.push(&s.place, s)
+		p.unreaped.Go(func() { p.run(ctx, s) })
+	}
+}
+
+// run is the goroutine of a start, from the launch until it is known how that has ended.
+func (p *Pool) run(ctx context.Context, s *start) {
+	defer s.cancel()
+	w, err := p.launch(ctx)
+	if err != nil {
+		p.failed(s, nil, howFailed(err), p.config.Errors.Start(err, notStarted))
+		return
+	}
+	p.launched(s, w)
+	w.greet()
+	greeted := p.now()
+	if how, err := w.awaitReady(ctx.Done()); err != nil {
+		p.failed(s, w, how, err)
+		return
+	}
+	p.ready(s).send()
+	p.log.debug("parallel: worker started", "pid", w.pid(), "took", p.now()-greeted)
+}
+
+// launch starts the process and what serves it.
+func (p *Pool) launch(ctx context.Context) (*worker, error) {
 	spec := p.config.Spec
 	spec.GOMAXPROCS = max(1, runtime.GOMAXPROCS(0)/p.config.Size)
 	link, err := p.config.Launcher.Launch(ctx, spec)
@@ -60,8 +110,140 @@ func (p *Pool) launch() (*worker, error) {
 	}
 	w := newWorker(p, link)
 	w.serve()
-	w.greet()
+	p.counters.started.Add(1)
 	return w, nil
+}
+
+// launched takes in that the process of s has been started.
+func (p *Pool) launched(s *start, w *worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.worker, w.place.begun = w, s.begun
+	if p.drained {
+		w.retire()
+	}
+}
+
+// ready takes in that a start has succeeded.
+func (p *Pool) ready(s *start) ask {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := s.worker
+	p.starting.remove(&s.place)
+	p.starts.ready()
+	if w.place.stage == buried { // just now
+		p.workers--
+		return p.buriedUnusedLocked(w)
+	}
+	w.place.stage = ready
+	p.living++
+	switch {
+	case !w.usable(): // it is about to be buried
+	case p.drained:
+		w.retire()
+	default:
+		p.offerLocked(w)
+	}
+	p.startLocked(p.now()) // others, if one was tried before them
+	return ask{}
+}
+
+// failed takes in that a start has failed with err. w is the worker, which has been buried;
+// nil if there was none.
+func (p *Pool) failed(s *start, w *worker, how failure, err error) {
+	if p.noteFailed(s, how, err).send(); w == nil || !w.expected() {
+		p.log.warn("parallel: worker not started", "error", err.Error())
+	}
+}
+
+func (p *Pool) noteFailed(s *start, how failure, err error) ask {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	p.starting.remove(&s.place)
+	p.workers--
+	if p.drained { // no call is left
+		p.starts.pending--
+		return ask{}
+	}
+	p.noteErrLocked(how, err)
+	return p.obeyLocked(now, p.starts.failed(now, s.begun, how, p.living))
+}
+
+// noteErrLocked keeps the error of a failed start for the calls that end because of it. Of
+// several in a row it is that of the last, unless one before leaves less hope.
+func (p *Pool) noteErrLocked(how failure, err error) {
+	if p.starts.row == 0 || how >= p.starts.worst {
+		p.startErr = err
+	}
+}
+
+// obeyLocked does what is to be done about a start that has failed. It returns which call is
+// to be asked for a worker, since there will be none for the one that waits.
+func (p *Pool) obeyLocked(now time.Duration, v outlook) ask {
+	for e := p.waiting.first; v != tryAgain && e != nil; e = p.waiting.first {
+		if v == endPatient && now-e.value.since < p.starts.pace.patience {
+			break
+		}
+		p.refuseLocked(e.value)
+	}
+	p.startLocked(now)
+	if e := p.waiting.first; e != nil {
+		return p.whomToAskLocked(e.value.call)
+	}
+	return ask{}
+}
+
+// given takes in that w was given an item.
+func (w *worker) given() {
+	if !w.used.Load() {
+		w.pool.given(w)
+	}
+}
+
+func (p *Pool) given(w *worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.usedLocked(w)
+	p.startLocked(p.now())
+}
+
+// usedLocked takes in that w was given an item, or that none needs it.
+func (p *Pool) usedLocked(w *worker) {
+	if w.used.Store(true); w.place.stage == ready {
+		w.place.stage = used
+		p.starts.used()
+	}
+}
+
+// bury makes room for another worker after w has been reaped. It returns what w was.
+func (p *Pool) bury(w *worker) (was stage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if was, w.place.stage = w.place.stage, buried; was == starting {
+		return was // its start makes room, when it knows how that has failed
+	}
+	p.idle.remove(&w.place.idle)
+	p.workers--
+	p.living--
+	switch {
+	case was == ready:
+		p.buriedUnusedLocked(w) // whoever had it asks for another
+	case p.living == 0:
+		p.starts.alone()
+	}
+	p.startLocked(p.now())
+	return was
+}
+
+// buriedUnusedLocked takes in that a worker has died that was ready and was given no item.
+func (p *Pool) buriedUnusedLocked(w *worker) ask {
+	if w.expected() {
+		return ask{}
+	}
+	now := p.now()
+	p.noteErrLocked(passing, p.config.Errors.Start(w.crash(nil), diedUnused))
+	return p.obeyLocked(now, p.starts.diedUnused(now, w.place.begun, p.living))
 }
 
 // greet says hello.
@@ -73,26 +255,21 @@ func (w *worker) greet() {
 	}
 }
 
-// awaitReady waits until the worker is ready, until ctxDone or quit is closed, or until it is
-// clear that the worker will not be ready; then it is dead.
-func (w *worker) awaitReady(timeout <-chan time.Time, ctxDone, quit <-chan struct{}) (bool, error) {
-	begun := w.pool.clock.Now()
+// awaitReady waits until the worker is ready, or late is closed, or it is clear that the
+// worker will not be ready. If it is not, it is dead, and has been buried.
+func (w *worker) awaitReady(late <-chan struct{}) (failure, error) {
 	select {
 	case welcome := <-w.welcome:
 		if err := checkWelcome(welcome, w.pool.config.Table()); err != nil {
-			return false, w.giveUp(err)
+			return hopeless, w.giveUp(err)
 		}
-		w.pool.log.debug("parallel: worker started", "pid", w.pid(), "took", w.pool.clock.Now().Sub(begun))
-		return true, nil
+		return passing, nil
 	case <-w.dead:
-		return false, w.startError(errors.New("it ended before it had reached parallel.Init"))
-	case <-timeout:
-		return false, w.giveUp(fmt.Errorf("it has not reached parallel.Init within the StartTimeout of %v: "+
+		return passing, w.startError(errors.New("it ended before it had reached parallel.Init"))
+	case <-late:
+		return tooSlow, w.giveUp(fmt.Errorf("it has not reached parallel.Init within the StartTimeout of %v: "+
 			"is parallel.Init() the first statement of main?", w.pool.config.StartTimeout))
-	case <-ctxDone:
-	case <-quit:
 	}
-	return false, nil
 }
 
 // giveUp kills a worker that cannot be used, and returns why.
@@ -105,7 +282,16 @@ func (w *worker) giveUp(reason error) error {
 // startError is the error of a worker that did not become ready: why this package killed
 // it, else reason. The worker is dead.
 func (w *worker) startError(reason error) error {
-	return w.pool.config.Errors.Start(w.crash(reason), starting)
+	return w.pool.config.Errors.Start(w.crash(reason), notStarted)
+}
+
+// howFailed says how a launch has failed with err. What there is too little of, there may
+// be enough of a moment later; a file that does not exist will not come.
+func howFailed(err error) failure {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
+		return hopeless
+	}
+	return passing
 }
 
 // checkWelcome compares what a worker can run with what it must be able to.

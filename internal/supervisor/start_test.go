@@ -5,15 +5,20 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"example.com/parallel"
 	"example.com/parallel/internal/testkit"
+	"example.com/parallel/internal/transport"
 	"example.com/parallel/internal/wire"
 )
 
@@ -23,6 +28,7 @@ const (
 	startEnv     = "PARALLEL_TEST_START"     // tells a worker how to start; empty: as it should
 	startDirEnv  = "PARALLEL_TEST_START_DIR" // where a worker that hangs makes a file named by its process
 	anotherBuild = "be another build"
+	dieWhileTold = "die while it is told to"
 )
 
 func init() {
@@ -38,7 +44,9 @@ func init() {
 func onlyInThisBuild(context.Context, int) (int, error) { return 0, nil }
 
 func startAs(how string) {
-	fmt.Fprintln(os.Stderr, "this worker will", how)
+	if how != dieWhileTold {
+		fmt.Fprintln(os.Stderr, "this worker will", how)
+	}
 	switch how {
 	case "hang":
 		if dir := os.Getenv(startDirEnv); dir != "" {
@@ -51,6 +59,15 @@ func startAs(how string) {
 		os.Exit(7)
 	case "crash":
 		panic("in an init function")
+	case dieWhileTold:
+		// Each death takes a file away.
+		files, _ := filepath.Glob(filepath.Join(os.Getenv(startDirEnv), "*"))
+		for _, file := range files {
+			if os.Remove(file) == nil {
+				killProcess(os.Getpid())
+				select {}
+			}
+		}
 	case "talk nonsense":
 		talk(append(wire.Begin(nil, 6), "hello"...), 5)
 	case "talk too much":
@@ -111,14 +128,183 @@ func TestStartsThatFail(t *testing.T) {
 
 // failToStart calls with workers that cannot start.
 func failToStart(t *testing.T, how string, limit time.Duration) (out []int, crash *parallel.CrashError, err error) {
-	pool := &parallel.ProcessPool{
-		Size: 2, StartTimeout: limit, Stderr: new(strings.Builder),
-		Env: []string{startEnv + "=" + how, "GORACE=atexit_sleep_ms=0"},
-	}
+	pool := testPool(t, &parallel.ProcessPool{
+		Size: 2, StartTimeout: limit, Stderr: new(strings.Builder), Env: []string{startEnv + "=" + how},
+	})
+	hurryStarts(pool)
 	defer pool.Close()
 	out, err = parallel.Map(testkit.Patient(t), testkit.Count(10), testkit.Double, parallel.On(pool))
 	errors.As(err, &crash)
 	return out, crash, err
+}
+
+// killProcess kills a process, as anyone may.
+func killProcess(pid int) {
+	if p, err := os.FindProcess(pid); err == nil {
+		_ = p.Kill()
+		_ = p.Release()
+	}
+}
+
+// launches is a launcher in its first form: a function.
+type launches func(ctx context.Context, spec transport.Spec) (*transport.Worker, error)
+
+func (l launches) Launch(ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
+	return l(ctx, spec)
+}
+
+// numbered starts workers by l, which is told how many it has started before.
+func numbered(l func(n int, ctx context.Context, spec transport.Spec) (*transport.Worker, error)) launches {
+	var n atomic.Int64
+	return func(ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
+		return l(int(n.Add(1)-1), ctx, spec)
+	}
+}
+
+// checkDoubles has pool serve a call of n items, which must not notice anything.
+func checkDoubles(t *testing.T, pool *parallel.ProcessPool, n int) {
+	t.Helper()
+	out, err := parallel.Map(testkit.Patient(t), testkit.Count(n), testkit.Double, parallel.On(pool))
+	if err != nil || len(out) != n || n > 1 && out[n-1] != 2*(n-1) {
+		t.Errorf("%d results, %v", len(out), err)
+	}
+}
+
+// TestDeathsAtStart has workers killed before they reach Init, when none lives, or in place
+// of one that was killed during the call.
+func TestDeathsAtStart(t *testing.T) {
+	for _, warm := range []bool{false, true} {
+		for deaths := 1; deaths <= 4; deaths++ {
+			t.Run(fmt.Sprintf("warm=%v/deaths=%d", warm, deaths), func(t *testing.T) {
+				testkit.CheckLeaks(t)
+				dir := t.TempDir()
+				pool := testPool(t, &parallel.ProcessPool{Size: 2, Env: []string{startEnv + "=" + dieWhileTold, startDirEnv + "=" + dir}})
+				if warm {
+					checkDoubles(t, pool, 10)
+				}
+				for i := range deaths {
+					_ = testkit.Touch(t.Context(), filepath.Join(dir, fmt.Sprint(i)))
+				}
+				for _, pid := range inner(pool).PIDs() {
+					killProcess(pid)
+				}
+				checkDoubles(t, pool, 40)
+				if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) > 0 && !warm {
+					t.Errorf("%d of %d workers have not died", len(files), deaths)
+				}
+			})
+		}
+	}
+}
+
+// TestStartsFailInEveryCall has the first starts fail for a call of each kind.
+func TestStartsFailInEveryCall(t *testing.T) {
+	calls := map[string]func(t *testing.T, on parallel.Option) error{
+		"Map": func(t *testing.T, on parallel.Option) error {
+			_, err := parallel.Map(testkit.Patient(t), testkit.Count(5), testkit.Double, on)
+			return err
+		},
+		"MapSeq": func(t *testing.T, on parallel.Option) error {
+			n := 0
+			for r, err := range parallel.MapSeq(testkit.Patient(t), slices.Values(testkit.Count(5)), testkit.Double, on) {
+				if err != nil || r != 2*n {
+					return fmt.Errorf("result %d is %d, %w", n, r, err)
+				}
+				n++
+			}
+			return nil
+		},
+		"Spawn": func(t *testing.T, on parallel.Option) error {
+			_, err := parallel.Spawn(testkit.Patient(t), testkit.Double, 5, on).Wait()
+			return err
+		},
+		"many Spawns": func(t *testing.T, on parallel.Option) error {
+			var tasks []*parallel.Task[int]
+			for i := range 100 {
+				tasks = append(tasks, parallel.Spawn(testkit.Patient(t), testkit.Double, i, on))
+			}
+			for _, task := range tasks {
+				if _, err := task.Wait(); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			pool := testPool(t, &parallel.ProcessPool{Size: 1})
+			setLauncher(pool, numbered(func(n int, ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
+				if n < 3 {
+					return nil, syscall.EAGAIN
+				}
+				return launcher.Launch(ctx, spec)
+			}))
+			if err := call(t, parallel.On(pool)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestEverySecondStartFails in a pool that starts a worker for each item.
+func TestEverySecondStartFails(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 2, MaxItems: 1})
+	setLauncher(pool, numbered(func(n int, ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
+		if n%2 == 0 {
+			return nil, syscall.ENOMEM
+		}
+		return launcher.Launch(ctx, spec)
+	}))
+	checkDoubles(t, pool, 20)
+	if s := pool.Stats(); s.Items != 20 || s.Died != 0 || s.Started < 20 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestExecutableIsReplaced has every start but the first be one of another build.
+func TestExecutableIsReplaced(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 2, Stderr: io.Discard})
+	setLauncher(pool, numbered(func(n int, ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
+		if n > 0 {
+			spec.Env = append(slices.Clone(spec.Env), startEnv+"="+anotherBuild)
+		}
+		return launcher.Launch(ctx, spec)
+	}))
+	pid, finish := occupy(t, pool)
+	task := parallel.Spawn(testkit.Patient(t), testkit.PID, 0, parallel.On(pool))
+	testkit.WaitFor(t, "a start of another build to fail", func() bool { return pool.Stats().Died > 0 && inner(pool).Starting() == 0 })
+	finish()
+	if got, err := task.Wait(); err != nil || got != pid {
+		t.Errorf("ran in %d, %v, want in %d", got, err, pid)
+	}
+	checkDoubles(t, pool, 100)
+	killProcess(pid)
+	_, err := parallel.Map(testkit.Patient(t), testkit.Count(3), testkit.Double, parallel.On(pool))
+	if err == nil || !strings.Contains(err.Error(), "another build") {
+		t.Errorf("when no worker of this build lives: %v", err)
+	}
+}
+
+// TestCloseWhileStartsFail waits for the calls that wait for a worker, until they fail.
+func TestCloseWhileStartsFail(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 2, Stderr: io.Discard, Env: []string{startEnv + "=exit"}})
+	hurryStarts(pool)
+	var tasks []*parallel.Task[int]
+	for range 5 {
+		tasks = append(tasks, parallel.Spawn(testkit.Patient(t), testkit.Double, 1, parallel.On(pool)))
+	}
+	pool.Close()
+	for _, task := range tasks {
+		var crash *parallel.CrashError
+		if _, err := task.Wait(); !errors.As(err, &crash) || crash.ExitCode != 7 || !strings.Contains(string(crash.Stderr), "this worker will exit") {
+			t.Errorf("error %v, want a crash with the last one's standard error", err)
+		}
+	}
 }
 
 func TestStartInAMissingDirectory(t *testing.T) {

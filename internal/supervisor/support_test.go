@@ -62,6 +62,7 @@ func testPool(t *testing.T, p *parallel.ProcessPool) *parallel.ProcessPool {
 // inside is what tests reach of a pool of package parallel besides what users do.
 type inside struct {
 	launcher transport.Launcher // starts the workers; nil: as users have them started
+	hurry    bool               // starts that fail are given up soon
 	pool     *supervisor.Pool   // what is behind it, from its first use on
 }
 
@@ -88,6 +89,9 @@ func meet(pool *supervisor.Pool) {
 		if in.launcher != nil {
 			pool.SetLauncher(in.launcher)
 		}
+		if in.hurry {
+			pool.HurryStarts()
+		}
 	}
 }
 
@@ -108,6 +112,9 @@ func inner(p *parallel.ProcessPool) *supervisor.Pool {
 
 // setLauncher has the workers of p, which has not been used, started by l.
 func setLauncher(p *parallel.ProcessPool, l transport.Launcher) { insideOf(p).launcher = l }
+
+// hurryStarts has starts of p, which has not been used, given up soon when they fail.
+func hurryStarts(p *parallel.ProcessPool) { insideOf(p).hurry = true }
 
 // launchers are the ways in which a worker of this machine and its parent reach each other.
 var launchers = map[string]proc.Local{"segment": {}, "file": {SharedInFile: true}, "pipe": {NoShared: true}}

@@ -46,15 +46,17 @@ func inBubble(t *testing.T, test func(t *testing.T, p *tickTest)) {
 	})
 }
 
-// call enters a new call. Its monitor does not run, but it can be seen whether it was woken.
+// call makes a new call, which holds a worker. Its monitor does not run, but it can be seen
+// whether it was woken.
 func (p *tickTest) call() *call {
 	p.t.Helper()
 	c := schedule.New(p.t.Context(), schedule.Config{Workers: 1, Total: 1})
 	d := newCall(p.Pool, c, Call{})
 	d.monitor.end()
-	if err := p.enter(d); err != nil {
-		p.t.Fatal(err)
-	}
+	w, _, _ := p.worker()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lendLocked(w, d)
 	return d
 }
 
@@ -69,6 +71,13 @@ func (p *tickTest) rest(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.offerLocked(w)
+}
+
+// end ends d, of which a worker knows.
+func (p *tickTest) end(d *call) {
+	w, _, _ := p.worker()
+	d.known = append(d.known, w)
+	p.forget(d)
 }
 
 // at waits until d after the start, and what was due then has been done.
@@ -87,11 +96,17 @@ func (p *tickTest) check(want bool) {
 	}
 }
 
-// seen is how many ticks d has seen.
+// seen is how many ticks d has seen: at the second it is taken out of the lists.
 func (p *tickTest) seen(d *call) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return d.ticks
+	switch d.lending.age.in {
+	case &p.tick.young:
+		return 0
+	case &p.tick.older:
+		return 1
+	}
+	return 2
 }
 
 // owed is how many workers may have to be told something.
@@ -128,10 +143,14 @@ func TestTickWatchesCallsThatLast(t *testing.T) {
 		if p.seen(first) != 2 {
 			t.Errorf("the call has seen %d ticks", p.seen(first))
 		}
+		<-first.monitor.awake
 		third := p.call()
 		p.at(time.Hour + 2*tickTime)
-		if p.seen(first) != 4 || p.seen(third) != 2 || !third.isWatched() {
-			t.Errorf("the calls have seen %d and %d", p.seen(first), p.seen(third))
+		if p.seen(third) != 2 || !third.isWatched() {
+			t.Errorf("the third call has seen %d ticks", p.seen(third))
+		}
+		if first.isWatched() {
+			t.Error("the first call was met again")
 		}
 	})
 }
@@ -140,10 +159,10 @@ func TestTickDoesNotWatchShortCalls(t *testing.T) {
 	inBubble(t, func(t *testing.T, p *tickTest) {
 		d := p.call()
 		p.at(tickTime + 1)
-		p.leave(d)
+		p.forget(d)
 		p.at(time.Hour)
-		if p.seen(d) != 1 || d.isWatched() {
-			t.Errorf("the call has seen %d ticks, and whether it is watched is %v", p.seen(d), d.isWatched())
+		if d.isWatched() {
+			t.Error("the call is watched when it is over")
 		}
 		p.check(false)
 	})
@@ -158,7 +177,7 @@ func TestTickTellsWorkersOfEnds(t *testing.T) {
 		_, strange, _ := p.worker() // it does not know of the call
 		d.known = append(d.known, w)
 		w.conn.queue.push([]byte("over"))
-		p.leave(d)
+		p.forget(d)
 		p.check(true)
 		p.at(time.Hour + tickTime - 1)
 		requests.check(t)
@@ -183,7 +202,8 @@ func TestTickEndsIdleWorkers(t *testing.T) {
 			p.check(true)
 		}
 		p.at(50 * time.Second)
-		if w, _ := p.claim(); w != workers[2] {
+		var since time.Duration
+		if w, _, _ := p.claim(p.call(), &since); w != workers[2] {
 			t.Error("the newest idle worker was not taken")
 		}
 		p.at(2 * time.Minute)
@@ -239,10 +259,10 @@ func TestTickForBoth(t *testing.T) {
 		}
 		p.check(true) // and put back again
 		p.at(time.Minute - 1)
-		p.leave(d) // just before the worker is due: the tick is put off
+		p.end(d) // just before the worker is due: the tick is not put off
 		p.at(time.Minute - 1 + tickTime)
-		if got, want := process.killedAt(), time.Minute-1+tickTime; got < time.Minute || got > want {
-			t.Errorf("the worker was ended after %v, want at most %v", got, want)
+		if got := process.killedAt(); got != time.Minute {
+			t.Errorf("the worker was ended after %v, want %v", got, time.Minute)
 		}
 		p.check(false)
 	})
@@ -256,9 +276,9 @@ func TestStopTick(t *testing.T) {
 		make func(p *tickTest)
 	}{
 		{"before anything", func(p *tickTest) {}},
-		{"a tick is set for a call", func(p *tickTest) { p.leave(p.call()) }},
+		{"a tick is set for a call", func(p *tickTest) { p.end(p.call()) }},
 		{"it is over", func(p *tickTest) {
-			p.leave(p.call())
+			p.end(p.call())
 			p.at(time.Second)
 		}},
 		{"a tick is set for a worker", func(p *tickTest) {
@@ -268,12 +288,12 @@ func TestStopTick(t *testing.T) {
 		{"a tick is set for both", func(p *tickTest) {
 			w, _, _ := p.worker()
 			p.rest(w)
-			p.leave(p.call())
+			p.end(p.call())
 		}},
 		{"a tick comes just now", func(p *tickTest) {
 			w, _, _ := p.worker()
 			p.rest(w)
-			p.leave(p.call())
+			p.end(p.call())
 			time.Sleep(tickTime) // allowed: fake time, in a bubble
 		}},
 	} {
@@ -290,7 +310,7 @@ func TestStopTick(t *testing.T) {
 				p.rest(w)
 				p.check(false)
 				p.mu.Lock()
-				p.tick.owed[new(worker)] = struct{}{} // a tick would take it away
+				p.tick.owed = map[*worker]struct{}{new(worker): {}} // a tick would take it away
 				p.mu.Unlock()
 				p.at(time.Hour)
 				if p.owed() != 1 {
@@ -309,15 +329,15 @@ func TestTickIsAskedForWhileItBegins(t *testing.T) {
 		inBubble(t, func(t *testing.T, p *tickTest) {
 			d := p.call()
 			p.mu.Lock()
-			time.Sleep(tickTime)                   // allowed: fake time, in a bubble
-			p.tick.set, p.tick.soon = false, false // as if the one that comes had been seen
+			time.Sleep(tickTime) // allowed: fake time, in a bubble
+			p.tick.set = false   // as if the one that comes had been seen
 			p.tickSoonLocked()
 			p.mu.Unlock()
 			p.at(10 * tickTime)
 			if p.seen(d) < 2 {
 				t.Errorf("the call has seen %d ticks", p.seen(d))
 			}
-			p.leave(d)
+			p.end(d)
 		})
 	}
 }
@@ -338,7 +358,7 @@ func TestTickAtAnyMoment(t *testing.T) {
 					calls = append(calls, p.call())
 				case 1:
 					if len(calls) > 0 {
-						p.leave(calls[0])
+						p.end(calls[0])
 						calls = calls[1:]
 					}
 				case 2:
@@ -349,7 +369,7 @@ func TestTickAtAnyMoment(t *testing.T) {
 				}
 			}
 			for _, d := range calls {
-				p.leave(d)
+				p.end(d)
 			}
 			p.at(time.Hour)
 			p.check(false)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/shm"
@@ -30,6 +31,9 @@ type worker struct {
 	exited  chan struct{}     // closed when the process has gone
 	dead    chan struct{}     // closed when nothing of the worker is left
 
+	used  atomic.Bool // its stage is used, or beyond
+	place place       // in the pool
+
 	holding
 
 	mu      sync.Mutex
@@ -45,12 +49,10 @@ type worker struct {
 // holding belongs to the holder of the worker, which is a session, the list of idle
 // workers, or no one yet.
 type holding struct {
-	items     int    // that it was sent
-	lastSeq   uint64 // of the last item that it was sent
-	frame     []byte // buffer for frames of items
-	first     []byte // buffer for a call's first frame, with what goes before it
-	idleSince time.Duration
-	served    bool // it has been idle, so it has served before or could have
+	items   int    // that it was sent
+	lastSeq uint64 // of the last item that it was sent
+	frame   []byte // buffer for frames of items
+	first   []byte // buffer for a call's first frame, with what goes before it
 }
 
 // status is where a worker is in its life. It only goes forward.
@@ -138,14 +140,12 @@ func (w *worker) makeRoom() {
 	for _, c := range []io.Closer{w.link.Requests, w.link.Results} {
 		c.Close()
 	}
-	w.mu.Lock()
-	expected := w.reason == errRetired
-	w.mu.Unlock()
+	expected := w.expected()
 	if !expected {
 		w.pool.counters.died.Add(1)
 	}
-	w.pool.gone(w)
-	if !expected {
+	// That one has died which was not ready is said as why its start has failed.
+	if was := w.pool.bury(w); was >= ready && !expected {
 		w.pool.log.warn("parallel: worker died", "pid", w.pid(), "error", w.crash(nil).Error())
 	}
 }
@@ -236,6 +236,13 @@ func (w *worker) deaf(p *patience) (giveUp bool) {
 	return true
 }
 
+// expected reports whether the worker was ended because it was not needed.
+func (w *worker) expected() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason == errRetired
+}
+
 // retire ends a worker that is not needed any more.
 func (w *worker) retire() { w.kill(errRetired) }
 
@@ -277,11 +284,14 @@ func (w *worker) detach() bool {
 	return w.status != reaped
 }
 
-// forget takes in that the worker is told of the end of a call.
-func (w *worker) forget(call uint64) {
+// forget takes in that the worker is told of the end of a call. It returns false if it has
+// been told before.
+func (w *worker) forget(call uint64) (knew bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_, knew = w.calls[call]
 	delete(w.calls, call)
+	return knew
 }
 
 // serves is the session that the worker's results belong to; nil while it is idle.
