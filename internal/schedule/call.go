@@ -28,14 +28,14 @@ type Call struct {
 	drained  atomic.Bool // every item is settled, so nothing will be given back
 
 	mu       sync.Mutex
-	claims   sleepers // claims that wait for items
-	servers  sleepers // AwaitWork
-	end      sleepers // AwaitSettled and disarm
-	ledger   ledger   // but for its bound, guarded by mu
-	claimant Claimant // who runs the items; never nil
-	starved  int      // claims that wait for items which other workers hold
-	failures failures // with KeepGoing all, else the lowest at most; none if there is a Stream
-	cause    error    // why the call was ended from outside
+	claims   sleepers  // claims that wait for items
+	servers  sleepers  // AwaitWork
+	end      sleepers  // AwaitSettled and disarm
+	ledger   ledger    // but for its bound, guarded by mu
+	claimant Claimant  // who runs the items; never nil
+	starved  int       // claims that wait for items which other workers hold
+	failures failures  // with KeepGoing all, else the lowest at most; none if there is a Stream
+	cause    error     // why the call was ended from outside
 	aborted  guard.End // of the callback, if that did not return
 
 	team team // RunGoroutines uses it

@@ -225,16 +225,19 @@ func TestConnFindsAWorkerDeaf(t *testing.T) {
 // time, and stop reading at the last.
 func TestConnIsPatientWithAWorkerThatReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const steps = 4
+		const (
+			steps = 4
+			late  = deafLimit - time.Millisecond // at no look
+		)
 		d := startDeafTest((steps+1)*writeStep, transport.Activity{})
 		for range steps {
-			time.Sleep(deafLimit) // allowed: fake time, in a bubble
+			time.Sleep(late) // allowed: fake time, in a bubble
 			if _, err := io.ReadFull(d.worker, make([]byte, writeStep)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		err := <-d.done
-		if want := steps*deafLimit + lookSilent + deafLimit; !errors.Is(err, errDeaf) || d.foundDeaf() != want {
+		if want := steps*late + lookSilent + deafLimit; !errors.Is(err, errDeaf) || d.foundDeaf() != want {
 			t.Errorf("after %v: %v, want after %v", d.foundDeaf(), err, want)
 		}
 	})

@@ -218,6 +218,7 @@ type watch struct {
 
 	progress progress // at the last look
 	silence  patience // with a worker that owes something; see progress
+	pinged   bool     // it was asked to give back what it has not begun, because of the silence
 	garbled  bool     // at the last look, what the worker says of itself made no sense
 }
 
@@ -303,6 +304,7 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	if p != w.progress || !idle && !partial {
 		w.progress = p
 		w.silence.reset()
+		w.pinged = w.pinged && idle
 		return
 	}
 	did := worker.link.Process.Activity()
@@ -312,7 +314,8 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	}
 	switch {
 	case !w.silence.look(now, did, s.call.pool.config.StartTimeout):
-		if idle && w.silence.all >= pingSilence {
+		if idle && !w.pinged && (w.silence.silent >= pingSilence || !did.Known && w.silence.all >= pingSilence) {
+			w.pinged = true
 			s.pingLocked()
 		}
 	case partial:

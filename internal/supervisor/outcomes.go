@@ -224,6 +224,7 @@ func (s *session) pop(seq uint64, n int) (f flight, behind int, ok bool) {
 	defer s.mu.Unlock()
 	if f, behind, ok = s.window.pop(seq, n); ok {
 		r := &s.worker.reader
+		s.watch.pinged = false
 		s.decoding, r.settled, r.apart = f.index, f.end()-1, s.taking.outcomes.Apart()
 	}
 	s.emptiedLocked()
@@ -345,6 +346,10 @@ func (s *session) handleDropped(r wire.Record) error {
 	}
 	s.giveBack(dropped...)
 	s.emptiedLocked()
+	if running, _ := s.runningLocked(); asked && s.watch.pinged && running == 0 {
+		s.worker.kill(errSilent) // it lives, and yet began nothing
+	}
+	s.watch.pinged = s.watch.pinged && !asked
 	return nil
 }
 

@@ -11,7 +11,8 @@ const (
 	lookSilent = 250 * time.Millisecond
 
 	// pingSilence is how long a worker may do nothing before it is asked to give back what it
-	// has not begun. A worker that lives answers; one that has lost a frame notices that now.
+	// has not begun. One that answers that has run nothing, and is replaced; one that has lost
+	// a frame notices that now.
 	pingSilence = 2 * lookSilent
 
 	// maxSilence is how long a worker may do nothing that could do something.

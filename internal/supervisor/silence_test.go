@@ -102,10 +102,37 @@ func TestSilence(t *testing.T) {
 			if took := s.now.Sub(time.Unix(0, 0)); test.want != nil && (took < test.after || took > test.after+3*lookSilent) {
 				t.Errorf("it is killed after %v, want after %v", took, test.after)
 			}
-			if test.want != nil {
+			if test.want != nil && !s.process.activity.Eager {
 				<-s.pings // it was asked before
 			}
 		})
+	}
+}
+
+// TestAWorkerThatOnlyAnswers has a silent worker give back what it has not begun, and one that
+// has begun an item meanwhile.
+func TestAWorkerThatOnlyAnswers(t *testing.T) {
+	for _, begins := range []bool{false, true} {
+		s := newSilentSession(t)
+		s.look(pingSilence + 2*lookSilent)
+		<-s.pings
+		if begins {
+			s.mapping.SetRunning(1)
+		}
+		first := uint64(1)
+		if begins {
+			first++
+		}
+		if err := s.handleDropped(wire.Record{Kind: wire.RecordRecalled, Seq: first, Last: wantedItems + 1}); err != nil {
+			t.Fatal(err)
+		}
+		want := errSilent
+		if begins {
+			want = nil
+		}
+		if got := s.killed(); got != want || s.given == 0 {
+			t.Errorf("it begins: %v; it is killed because %v, %d items were given back", begins, got, s.given)
+		}
 	}
 }
 
