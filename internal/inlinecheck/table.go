@@ -63,9 +63,9 @@ var functions = []function{
 	}},
 	{name: "runPart", instances: 6, indirect: 1, calls: []string{
 		"runPlain", "(*Part).Timeout", "(*Part).ItemSize", "(*Part).Limit", // once for each part
-		"(*Plan).Decode", "(*Plan).Append", // the codec's work
+		"(*Plan).DecodeUntil", "(*Plan).AppendUntil", // the codec's work
 		"(*Part).Next", "(*Part).Buffer", "(*Part).Put", // too large to be inlined
-		"decodeItemError", "encodeError",
+		"decodeItemError", "encodeResultError",
 		"runtime.newobject", // twice for each part
 	}},
 
