@@ -63,6 +63,13 @@ func (p *Pool) Starting() int {
 	return p.starting.n
 }
 
+// FailedStarts is how many starts in a row have failed.
+func (p *Pool) FailedStarts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.starts.row
+}
+
 // TickSet reports whether the housekeeping timer is set.
 func (p *Pool) TickSet() bool {
 	p.mu.Lock()

@@ -236,20 +236,110 @@ func TestStartsCoverThoseThatWait(t *testing.T) {
 
 // TestWithdrawnOfferGoesOn has the call that is offered a worker end just then.
 func TestWithdrawnOfferGoesOn(t *testing.T) {
-	for range 100 {
-		inPool(t, 1, welcomes, func(p *poolTest) {
-			d, e, f := p.call(), p.call(), p.call()
-			w := p.uses(d)
-			b, c := p.waitsFor(e), p.waitsFor(f)
-			go e.quitOnce.Do(func() { close(e.quit) })
-			p.release(w, d)
-			if g := <-b; g.worker != nil {
-				p.release(w, e)
+	inPool(t, 1, welcomes, func(p *poolTest) {
+		d, e, f := p.call(), p.call(), p.call()
+		w := p.uses(d)
+		var since time.Duration
+		_, own, _ := p.claim(e, &since)
+		c := p.waitsFor(f)
+		p.release(w, d)
+		p.waits(c)
+		p.withdraw(own)
+		synctest.Wait()
+		if p.gets(c) != w {
+			t.Error("it is another worker")
+		}
+		p.release(w, f)
+	})
+}
+
+// TestOthersAreAskedNotItself has a call that holds workers wait for one more.
+func TestOthersAreAskedNotItself(t *testing.T) {
+	for _, resting := range []bool{false, true} {
+		inPool(t, 2, welcomes, func(p *poolTest) {
+			d, e := p.call(), p.call()
+			own, other := p.session(d, p.uses(d)), p.session(e, p.uses(e))
+			if resting {
+				p.mayRest(own)
+				p.mayRest(other)
 			}
-			if g := <-c; g.worker != w {
-				t.Fatalf("got %v, %v", g.worker, g.err)
+			c := p.waitsFor(d)
+			if asked([]*session{own}) > 0 || p.askedToRise(d) > 0 {
+				t.Error("the call has asked itself")
 			}
-			p.release(w, f)
+			if asked([]*session{other})+p.askedToRise(e) != 1 {
+				t.Error("the other call was not asked")
+			}
+			for _, s := range []*session{own, other} {
+				p.stir(s, false)
+				p.leave(s)
+			}
+			p.release(p.gets(c), d)
 		})
 	}
+}
+
+// TestThoseThatRestTakeTurns has two calls wait for workers, when two have no work for theirs.
+func TestThoseThatRestTakeTurns(t *testing.T) {
+	inPool(t, 2, welcomes, func(p *poolTest) {
+		var sessions []*session
+		for range 2 {
+			d := p.call()
+			sessions = append(sessions, p.session(d, p.uses(d)))
+			p.mayRest(sessions[len(sessions)-1])
+		}
+		f := p.call()
+		b, c := p.waitsFor(f), p.waitsFor(f)
+		for i, s := range sessions {
+			if n := p.askedToRise(s.call); n != 1 {
+				t.Errorf("call %d was asked %d times", i, n)
+			}
+			p.stir(s, false)
+			p.leave(s)
+		}
+		p.release(p.gets(b), f)
+		p.release(p.gets(c), f)
+	})
+}
+
+// TestIdleWorkerThatIsEnding is not used.
+func TestIdleWorkerThatIsEnding(t *testing.T) {
+	inPool(t, 2, welcomes, func(p *poolTest) {
+		d := p.call()
+		w := p.uses(d)
+		p.release(w, d)
+		w.mu.Lock()
+		w.status = ending
+		w.mu.Unlock()
+		other := p.uses(d)
+		if other == w {
+			t.Error("a worker that is ending was used")
+		}
+		p.release(other, d)
+		p.kill(w)
+	})
+}
+
+// TestMonitorWaitsForASession does not start the monitor of a call that waits for its first
+// worker.
+func TestMonitorWaitsForASession(t *testing.T) {
+	inPool(t, 1, welcomes, func(p *poolTest) {
+		d := p.call()
+		runs := func() bool {
+			d.monitor.mu.Lock()
+			defer d.monitor.mu.Unlock()
+			return d.monitor.running != nil
+		}
+		if d.monitor.act(); runs() {
+			t.Error("it runs without a session")
+		}
+		if d.monitor.begin(); !runs() {
+			t.Error("it does not run")
+		}
+		d.monitor.end()
+		quick := p.call()
+		if quick.monitor.begin(); quick.monitor.running != nil {
+			t.Error("it runs though it has nothing to do")
+		}
+	})
 }

@@ -22,6 +22,7 @@ import (
 // The life of a pool: when workers start, serve, rest and end.
 
 func init() {
+	parallel.Register(brief)
 	parallel.Register(crowd)
 	parallel.Register(procs)
 	parallel.Register(slowGate)
@@ -187,6 +188,36 @@ func TestSmallCallDoesNotWaitForALongOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// brief takes a moment.
+func brief(_ context.Context, x int) (int, error) {
+	time.Sleep(100 * time.Microsecond) // allowed: it is the work
+	return x, nil
+}
+
+// TestSmallCallBetweenLongOnes has two calls with one worker that are far from their ends
+// when a third comes. Whoever of them gets the worker while another waits has not been asked
+// for it by that.
+func TestSmallCallBetweenLongOnes(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 1})
+	ctx, cancel := context.WithCancel(testkit.Patient(t))
+	var calls sync.WaitGroup
+	for range 2 {
+		calls.Go(func() {
+			out, err := parallel.Map(ctx, testkit.Count(1_000_000), brief, parallel.On(pool))
+			if !errors.Is(err, context.Canceled) || len(out) == 0 {
+				t.Errorf("a long call has %d results, %v", len(out), err)
+			}
+		})
+	}
+	testkit.WaitFor(t, "the long calls to take turns", func() bool { return pool.Stats().Items > 1000 })
+	for range 20 {
+		checkDoubles(t, pool, 5)
+	}
+	cancel()
+	calls.Wait()
 }
 
 // TestWaitingCallDoesNotWaitForWhatHasNotBegun has an item of another call queue

@@ -238,9 +238,6 @@ func (p *Pool) bury(w *worker) (was stage) {
 
 // buriedUnusedLocked takes in that a worker has died that was ready and was given no item.
 func (p *Pool) buriedUnusedLocked(w *worker) ask {
-	if w.expected() {
-		return ask{}
-	}
 	now := p.now()
 	p.noteErrLocked(passing, p.config.Errors.Start(w.crash(nil), diedUnused))
 	return p.obeyLocked(now, p.starts.diedUnused(now, w.place.begun, p.living))

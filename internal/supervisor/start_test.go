@@ -35,6 +35,7 @@ func init() {
 	how := os.Getenv(startEnv)
 	if how != anotherBuild {
 		parallel.Register(onlyInThisBuild)
+		parallel.Register(exits)
 	}
 	if how != "" {
 		startAs(how)
@@ -286,6 +287,21 @@ func TestExecutableIsReplaced(t *testing.T) {
 	_, err := parallel.Map(testkit.Patient(t), testkit.Count(3), testkit.Double, parallel.On(pool))
 	if err == nil || !strings.Contains(err.Error(), "another build") {
 		t.Errorf("when no worker of this build lives: %v", err)
+	}
+}
+
+func exits(context.Context, int) (int, error) { os.Exit(3); return 0, nil }
+
+// TestCrashesAreNoFailedStarts has the first item of each worker end it.
+func TestCrashesAreNoFailedStarts(t *testing.T) {
+	testkit.CheckLeaks(t)
+	pool := testPool(t, &parallel.ProcessPool{Size: 1})
+	_, err := parallel.Map(testkit.Patient(t), testkit.Count(8), exits, parallel.On(pool), parallel.KeepGoing())
+	if items := itemErrors(err); len(items) != 8 {
+		t.Errorf("error %v", err)
+	}
+	if n := inner(pool).FailedStarts(); n != 0 {
+		t.Errorf("%d count as starts that failed", n)
 	}
 }
 

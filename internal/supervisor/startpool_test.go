@@ -375,3 +375,49 @@ func TestCloseWhileStarting(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseWhileLaunching ends a worker that is being launched for no call any more.
+func TestCloseWhileLaunching(t *testing.T) {
+	begins := func(w *fakeWorker) error {
+		time.Sleep(time.Second) // allowed: fake time, in a bubble
+		return hangs(w)
+	}
+	inPool(t, 1, begins, func(p *poolTest) {
+		d := p.call()
+		c := p.acquires(d)
+		p.end(d)
+		<-c
+		p.Close()
+		if time.Since(p.begun) != time.Second || p.Stats().Died != 0 || strings.Contains(p.log.String(), "WARN") {
+			t.Errorf("Close took %v, %+v, the Logger was told:\n%s", time.Since(p.begun), p.Stats(), p.log.String())
+		}
+	})
+}
+
+// TestWorkersDieAsTheyBecomeReady has the death and the welcome be seen in any order.
+func TestWorkersDieAsTheyBecomeReady(t *testing.T) {
+	begins := func(w *fakeWorker) error {
+		go func() {
+			w.welcome()
+			w.die()
+		}()
+		return nil
+	}
+	for range 100 {
+		inPool(t, 1, begins, func(p *poolTest) {
+			d := p.call()
+			var since time.Duration
+			for {
+				w, err := p.acquire(d.Context(), d, &since)
+				if err != nil {
+					break
+				}
+				synctest.Wait() // its death is seen
+				p.release(w, d)
+			}
+			if n, took := len(p.launches), time.Since(p.begun); n != 5 || took < time.Second || took > 2*time.Second {
+				t.Errorf("%d starts in %v", n, took)
+			}
+		})
+	}
+}

@@ -81,7 +81,7 @@ func (s *starts) wait(now time.Duration) (d time.Duration, may bool) {
 // call has wanted a worker, is none any more.
 func (s *starts) begin(now time.Duration) {
 	if s.row > 0 && now-s.retryAt > s.pace.longest {
-		s.row, s.worst = 0, passing
+		s.restart()
 	}
 	s.pending++
 }
@@ -103,7 +103,7 @@ func (s *starts) reliable() int {
 
 // used takes in that a worker was given its first item, or was not needed for one.
 func (s *starts) used() {
-	s.row, s.worst = 0, passing
+	s.restart()
 	if s.limit *= 2; s.limit > 1<<16 {
 		s.limit = 0
 	}
@@ -113,12 +113,8 @@ func (s *starts) used() {
 // failed beside it does not count any more.
 func (s *starts) alone() { s.restart() }
 
-// restart lets starts be tried as if none had failed, but one at a time.
-func (s *starts) restart() {
-	if s.row > 0 {
-		s.row, s.worst, s.limit = 0, passing, 1
-	}
-}
+// restart ends the row: starts are tried as if none had failed, but one at a time.
+func (s *starts) restart() { s.row, s.worst = 0, passing }
 
 // failed takes in that a start has failed that began at begun, while living workers live.
 func (s *starts) failed(now, begun time.Duration, how failure, living int) outlook {

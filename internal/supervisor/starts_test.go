@@ -97,6 +97,8 @@ func TestStarts(t *testing.T) {
 			{1200, "begin", ""}, {1200, "fail", "patient end"}, {1200, "wait", "1s"}, {2200, "begin", ""}, {2200, "fail", "patient end"}}}},
 		{"no call is left", [][]startStep{fails(0, 4, 0), {
 			{1200, "begin", ""}, {1200, "fail", "patient end"}, {1200, "restart", ""}, {1200, "wait", "now"}}, fails(1200, 4, 0)}},
+		{"the next call tries one at a time", [][]startStep{fails(0, 4, 0), {
+			{1200, "begin", ""}, {1200, "fail", "patient end"}, {1200, "restart", ""}, {1200, "begin", ""}, {1200, "wait", "for another"}}}},
 		{"a worker lives", [][]startStep{fails(0, 9, 1), {{5200, "wait", "1s"}}}},
 		{"the living worker dies", [][]startStep{fails(0, 9, 1), {
 			{6000, "alone", ""}, {6000, "wait", "now"}}, fails(6000, 4, 0), {{7200, "begin", ""}, {7200, "fail", "patient end"}}}},
