@@ -19,6 +19,12 @@ import (
 // only the first of them pays for their start. The zero value is ready to use and
 // starts workers as calls need them. A worker runs one item at a time.
 //
+// A worker that cannot be started does not end a call while another lives: the
+// call goes on with fewer, and the start is tried again. If none lives, the call
+// fails after five tries in a row, which take a second or more. It fails at once
+// if no try can succeed, as when Dir does not exist. The error has the standard
+// error of the last worker that was tried.
+//
 // A ProcessPool is safe for concurrent use; calls that run at the same time share
 // its workers. Set the fields before the first use, and do not copy a pool after
 // it.
@@ -49,9 +55,10 @@ type ProcessPool struct {
 	IdleTimeout time.Duration
 
 	// StartTimeout limits the time from the start of a worker until it is ready,
-	// package initialization included; 0 means 10 seconds. A worker that has been
-	// sent an item and does not begin it is replaced within two seconds; after
-	// StartTimeout, if the machine is so busy that the worker cannot run.
+	// package initialization included; 0 means 10 seconds. A start that takes longer
+	// is not tried again if no worker of the pool has ever been ready. A worker that
+	// has been sent an item and does not begin it is replaced within two seconds;
+	// after StartTimeout, if the machine is so busy that the worker cannot run.
 	StartTimeout time.Duration
 
 	// KillDelay is how long an item may take to return after its context has
@@ -76,11 +83,11 @@ type ProcessPool struct {
 	// the writer.
 	Stdout, Stderr io.Writer
 
-	// Logger is told of starts, deaths and replacements of workers, of a result or
-	// an error that takes longer than KillDelay to be decoded, and of lines that
-	// cannot be written. If it is nil, the pool is silent. Its handler runs without
-	// locks, on a goroutine of its own, and what has something to say waits for it:
-	// a call, or Close. If the handler panics or calls runtime.Goexit, the record
+	// Logger is told of starts, deaths and replacements of workers, of starts that
+	// fail, of a result or an error that takes longer than KillDelay to be decoded,
+	// and of lines that cannot be written. If it is nil, the pool is silent. Its
+	// handler runs without locks, on a goroutine of its own, and what has something
+	// to say waits for it: a call, or Close. If the handler panics or calls runtime.Goexit, the record
 	// is lost, and os.Stderr is told once.
 	Logger *slog.Logger
 
@@ -89,10 +96,11 @@ type ProcessPool struct {
 	launcher transport.Launcher // only tests of this package set it; nil: proc.Local
 }
 
-// Close waits for the calls in flight, ends all workers, and returns when none is
-// left. Later calls fail with [ErrPoolClosed]. Close may be called more than once,
-// and always returns nil. Neither a callback of a call that the pool serves nor the
-// pool's Logger and writers may call Close, which would wait for them.
+// Close waits for all calls that were made before it, tasks that [Spawn] has
+// returned included, ends all workers, and returns when none is left. Later calls
+// fail with [ErrPoolClosed]. Close may be called more than once, and always returns
+// nil. Neither a callback of a call that the pool serves nor the pool's Logger and
+// writers may call Close, which would wait for them.
 func (p *ProcessPool) Close() error {
 	p.get().Close()
 	return nil

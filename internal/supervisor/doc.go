@@ -9,7 +9,8 @@
 //	                                     outcomes                                    │
 //	                                        │                                        │
 //	        call: monitor, blame          reader ◄───────────────results─────────────┤
-//	        Pool: idle workers, tick      relay, tail ◄───────stdout, stderr─────────┘
+//	        Pool: idle workers, starts,   relay, tail ◄───────stdout, stderr─────────┘
+//	              tick, who is lent what
 //
 // A Pool keeps workers. A call is one schedule.Call in it, which has up to Size workers at
 // once. For each it holds a session, which claims items, sends them in batches and takes in
@@ -25,7 +26,7 @@
 //	sender             a call, one for each worker   claims and sends; the caller's own if the caller serves
 //	monitor            a call, from when it lasts    sees to everything that has a clock
 //	tell               one frame                     writes a stop or a recall, which must not block the monitor
-//	start              an adopted start              waits until the worker is ready
+//	start              a start                       launches a worker and waits until it is ready
 //	tick, stall        a moment                      timers: the pool's housekeeping; a worker that does not read
 //
 // What a worker says is read by one goroutine at a time; pipe.Turn says which.
@@ -34,10 +35,13 @@
 //
 // A worker in its pool, which counts it until it has been reaped:
 //
-//	starting   for one call           → held by that call's session, or adopted if the call has no more use for it
-//	adopted    starting for any call  → idle
-//	idle                              → held, or ended by IdleTimeout or Close
-//	held       by one session         → idle, handed to a waiting call, or replaced (MaxItems, MaxMemoryBytes)
+//	starting  for any call      → ready, or its start has failed
+//	ready     offered to a call → used; if it dies before, its start has failed
+//	used                        → buried
+//
+// A used worker is idle, or held by one session. From there it is handed to the call that
+// has waited longest, idle, or replaced (MaxItems, MaxMemoryBytes); from being idle it is
+// held, or ended by IdleTimeout or Close.
 //
 // A worker's own life is its status; a session's view of its worker is its state; a reader's
 // progress is its phase. All three only go forward.
