@@ -87,8 +87,8 @@ type ProcessPool struct {
 	// fail, of a result or an error that takes longer than KillDelay to be decoded,
 	// and of lines that cannot be written. If it is nil, the pool is silent. Its
 	// handler runs without locks, on a goroutine of its own, and what has something
-	// to say waits for it: a call, or Close. If the handler panics or calls runtime.Goexit, the record
-	// is lost, and os.Stderr is told once.
+	// to say waits for it: a call, or Close. If the handler panics or calls
+	// runtime.Goexit, the record is lost, and os.Stderr is told once.
 	Logger *slog.Logger
 
 	once     sync.Once
