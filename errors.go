@@ -332,6 +332,10 @@ func (errorMaker) Memory(size, limit int64) error {
 	return fmt.Errorf("%w (%d bytes resident, MaxMemoryBytes is %d)", ErrMemoryLimit, size, limit)
 }
 
+func (errorMaker) MemoryAtStart(size, limit int64) error {
+	return fmt.Errorf("%w before the first item (%d bytes, MaxMemoryBytes is %d): raise MaxMemoryBytes", ErrMemoryLimit, size, limit)
+}
+
 func (errorMaker) Start(err error, what string) error { return explain(err, "%s", what) }
 
 func (errorMaker) Encode(err error) error { return encodeError("item", err) }

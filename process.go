@@ -2,7 +2,6 @@ package parallel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -37,7 +36,9 @@ func Init() {
 
 // serveParent is the life of a worker process.
 func serveParent(in *proc.Inherited) {
-	link := worker.Link{Requests: in.Requests, Results: in.Results, Parent: in.Parent, Die: proc.DieWithGroup}
+	link := worker.Link{
+		Requests: in.Requests, Results: in.Results, Parent: in.Parent, Die: proc.DieWithGroup, OpenResident: proc.OpenResident,
+	}
 	if in.Shared != nil {
 		if m, err := shm.Map(in.Shared.Up, in.Shared.Down); err == nil { // else there were not the addresses for it
 			link.Shared = m
@@ -181,8 +182,10 @@ func (in admission) run(c *schedule.Call, s *settings, j job) error {
 	} else {
 		defer p.get().Leave()
 	}
-	if p.MaxMemoryBytes > 0 && runtime.GOOS != "linux" {
-		return fmt.Errorf("parallel: ProcessPool.MaxMemoryBytes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+	if p.MaxMemoryBytes > 0 {
+		if err := proc.CanMeasure(); err != nil {
+			return fmt.Errorf("parallel: ProcessPool.MaxMemoryBytes on %s: %w", runtime.GOOS, err)
+		}
 	}
 	f, pool := in.function, p.get()
 	j.bind(f.in, f.out)

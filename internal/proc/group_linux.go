@@ -1,8 +1,6 @@
 package proc
 
 import (
-	"bytes"
-	"fmt"
 	"os"
 	"strconv"
 
@@ -61,16 +59,11 @@ func killGroupAtEOF(fd int) {
 	}
 }
 
-// resident is the memory that process pid has in use, in bytes.
+// resident is the memory that process pid has in use and shares with no other, in bytes.
 func resident(pid int) (int64, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	if err != nil {
 		return 0, err
 	}
-	fields := bytes.Fields(b)
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("unexpected content of /proc/%d/statm: %q", pid, b)
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize()), err
+	return parseStatm(b)
 }

@@ -12,11 +12,12 @@ import (
 // How a sender makes batches of the items that it claims, and sends them.
 
 const (
-	batchTime  = 16 * time.Millisecond // what a batch should take to run: long against what waking the parent costs
-	batchLeast = 2 * time.Millisecond  // as long as less is not left
-	sliceTime  = time.Millisecond      // what it should take while other calls wait for the worker
-	batchBytes = 512 << 10             // what a frame of several items may hold
-	batchGrow  = 8                     // how much larger than the one before a batch may be in slow start
+	batchTime  = 16 * time.Millisecond  // what a batch should take to run: long against what waking the parent costs
+	batchLeast = 2 * time.Millisecond   // as long as less is not left
+	sliceTime  = time.Millisecond       // what it should take while other calls wait for the worker
+	crowdTime  = 100 * time.Millisecond // how long a call that had to give items back for another counts on that
+	batchBytes = 512 << 10              // what a frame of several items may hold
+	batchGrow  = 8                      // how much larger than the one before a batch may be in slow start
 )
 
 // batch is claimed items on their way into frames.
@@ -78,33 +79,27 @@ func (s *session) waitForRoom(last int) (size, held int) {
 // mustLeaveLocked reports whether the worker must not be sent any more: it has died or is to
 // be replaced.
 func (s *session) mustLeaveLocked() bool {
-	return s.state != works || !s.worker.usable() || s.window.empty() && s.call.pool.outgrown(s.worker)
+	return s.state != works || !s.worker.usable()
 }
 
 // giveUpLocked reports whether to give up a worker that is wanted: it has nothing to do, or
-// was asked for. Then it is to give back what it has not begun, for which the others should
-// not wait.
-func (s *session) giveUpLocked() bool {
-	if s.asked {
-		s.recallLocked()
-	}
-	return s.asked || s.window.empty()
-}
+// was asked for.
+func (s *session) giveUpLocked() bool { return s.asked || s.window.empty() }
 
 // roomLocked reports whether a batch of size may be sent behind what is in flight: one batch
-// more, but none behind an item that may have to be killed. With a memory limit, what the
-// worker holds is measured between batches.
+// more, but none behind an item that may have to be killed. What a worker without a segment
+// holds of items that wait would count as the running one's memory.
 func (s *session) roomLocked(size int) bool {
-	return !s.condemned && s.call.pool.config.MaxMemoryBytes == 0 &&
+	return !s.condemned && (s.call.pool.config.MaxMemoryBytes == 0 || s.worker.segment != nil) &&
 		s.window.items <= size && (s.window.bytes < batchBytes || s.freeSlotLocked() > 0) &&
 		s.call.MayHaveMore(s.window.items)
 }
 
 // batchSize is the number of items that take about batchTime, or sliceTime if other calls
-// want the worker; 0 if the worker has had all that it may have.
+// want the worker or are likely to; 0 if the worker has had all that it may have.
 func (s *session) batchSize(last int, wanted bool) int {
 	size := s.call.Cost().Items(batchTime)
-	if wanted {
+	if wanted || s.call.crowded() {
 		size = s.call.Cost().Items(sliceTime)
 	}
 	if each := s.call.what.Function.ItemSize; each > 0 {
@@ -221,7 +216,6 @@ func (s *session) encodeItem(b *batch, i, limit int) (frame []byte, err error) {
 // enter counts n items, of so many bytes together, into b.
 func (s *session) enter(b *batch, n, bytes int) {
 	s.worker.lastSeq += uint64(n)
-	s.worker.items += n
 	b.flight.count += n
 	b.flight.bytes += bytes
 }
@@ -281,7 +275,15 @@ func (s *session) withdraw(f flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dropped, _ := s.window.drop(f.seq, f.end()-1, func(flight) bool { return true })
-	s.giveBack(dropped...)
+	s.returnedLocked(dropped)
+}
+
+// returnedLocked gives back items that were in flight and that the worker will not run.
+func (s *session) returnedLocked(flights []flight) {
+	for _, f := range flights {
+		s.worker.items -= f.count
+	}
+	s.giveBack(flights...)
 	s.emptiedLocked()
 }
 
@@ -325,6 +327,7 @@ func (s *session) enlist(f *flight) bool {
 	s.sender.used = true
 	s.wantAnswersLocked()
 	s.window.add(*f)
+	s.worker.items += f.count
 	s.call.pool.counters.bytesOut.Add(int64(f.bytes))
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/wire"
 )
@@ -23,6 +24,8 @@ type call struct {
 	// the user's, whose Goexit would end the caller.
 	callerServes bool
 	slowStart    bool // batches must not grow too fast, since the function's cost was not known before
+
+	crowdedUntil atomic.Int64 // by cost.Clock; 0: another call has never had items of this one given back
 
 	quit     chan struct{} // closed when there is nothing left for another worker to do
 	quitOnce sync.Once
@@ -51,7 +54,7 @@ func newCall(p *Pool, c *schedule.Call, what Call) *call {
 func (d *call) run() {
 	d.slowStart = d.Attach(&d.monitor, d.what.Function.Cost)
 	reported := d.ReportApart()
-	if d.what.Timeout > 0 || d.pool.config.MaxMemoryBytes > 0 {
+	if d.what.Timeout > 0 {
 		d.monitor.act()
 	}
 	if d.callerServes {
@@ -170,6 +173,16 @@ func (d *call) lookAt(look func(s *session)) {
 	for e := d.sessions.first; e != nil; e = e.next {
 		look(e.value)
 	}
+}
+
+// cutShort takes in that items have to be given back, which were sent, since another call
+// waits for a worker.
+func (d *call) cutShort() { d.crowdedUntil.Store(int64(cost.Clock() + crowdTime)) }
+
+// crowded reports whether that has happened lately, so that it may again.
+func (d *call) crowded() bool {
+	until := d.crowdedUntil.Load()
+	return until != 0 && int64(cost.Clock()) < until
 }
 
 // finished enters n items that ran well.

@@ -47,6 +47,9 @@ type Errors interface {
 	Timeout(limit time.Duration) error
 	// Memory is why a worker was killed that has outgrown its memory limit.
 	Memory(size, limit int64) error
+	// MemoryAtStart is why a worker was killed that has reached its memory limit before it
+	// was given an item.
+	MemoryAtStart(size, limit int64) error
 	// Start is the error of a call whose workers cannot be started.
 	Start(err error, what string) error
 	// Encode is the error of an item that could not be encoded, and Decode that of one

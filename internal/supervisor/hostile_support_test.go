@@ -94,14 +94,16 @@ var mischiefs = map[string]func(mischief){
 		worker.Forge(frame(wire.KindHello, (&wire.Welcome{Version: 1}).Append(nil)))
 		pause()
 	},
-	"a result of its own":   func(mischief) { result(wire.RecordResult, current(), 8); pause() },
-	"a result of another":   func(mischief) { result(wire.RecordResult, current()+1, 8); pause() },
-	"results out of order":  func(mischief) { result(wire.RecordResult, current()+7, 8); pause() },
-	"a result of nonsense":  func(mischief) { result(wire.RecordResult, current(), 3); pause() },
-	"a failure of nonsense": func(mischief) { result(wire.RecordFailure, current(), 100); pause() },
-	"an endless failure":    func(mischief) { result(wire.RecordFailure, current(), 5<<20); pause() },
-	"a record of no kind":   func(mischief) { results([]byte{77}); pause() },
-	"many records at once":  func(mischief) { results(make([]byte, 1<<20)); pause() },
+	"a result of its own":    func(mischief) { result(wire.RecordResult, current(), 8); pause() },
+	"a result of another":    func(mischief) { result(wire.RecordResult, current()+1, 8); pause() },
+	"results out of order":   func(mischief) { result(wire.RecordResult, current()+7, 8); pause() },
+	"a result of nonsense":   func(mischief) { result(wire.RecordResult, current(), 3); pause() },
+	"a failure of nonsense":  func(mischief) { result(wire.RecordFailure, current(), 100); pause() },
+	"an endless failure":     func(mischief) { result(wire.RecordFailure, current(), 5<<20); pause() },
+	"a size that it has not": func(mischief) { results(wire.AppendAllowance(nil, 1)); pause() },
+	"too large for any item": func(mischief) { results(wire.AppendOutgrown(nil, 1<<40, current(), current()+100)); pause() },
+	"a record of no kind":    func(mischief) { results([]byte{77}); pause() },
+	"many records at once":   func(mischief) { results(make([]byte, 1<<20)); pause() },
 	"a flood of records": func(mischief) {
 		for range 20 {
 			results(busy(10_000))

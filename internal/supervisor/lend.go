@@ -112,11 +112,9 @@ func (p *Pool) withdraw(own *waiter) {
 
 // release takes back a worker that acquire returned for d.
 func (p *Pool) release(w *worker, d *call) {
-	if w.usable() {
-		if reason := p.retireReason(w); reason != "" {
-			w.retire()
-			p.log.debug("parallel: worker replaced", "pid", w.pid(), "reason", reason, "items", w.items)
-		}
+	if reason := p.retireReason(w); reason != "" {
+		w.retire()
+		p.log.debug("parallel: worker replaced", "pid", w.pid(), "reason", reason, "items", w.items)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

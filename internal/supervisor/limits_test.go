@@ -4,11 +4,11 @@ package supervisor_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +19,8 @@ import (
 // What limits a worker: items, idleness, memory, message sizes.
 
 func init() {
-	parallel.Register(grow)
 	parallel.Register(inflate)
+	parallel.Register(shortly)
 	parallel.Register(readBig)
 }
 
@@ -44,6 +44,54 @@ func TestMaxItems(t *testing.T) {
 	if s := pool.Stats(); s.Died != 0 || s.Items != 40 || s.Started < 14 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestMaxItemsAmongManyCalls has more calls than workers. A worker is replaced when it has run as
+// many items as it may, and not because of what it was sent and has given back.
+func TestMaxItemsAmongManyCalls(t *testing.T) {
+	for _, calls := range []int{1, 3, 10} {
+		t.Run(fmt.Sprint("calls=", calls), func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			const size, most, rounds, n = 2, 50, 30, 40
+			pool := testPool(t, &parallel.ProcessPool{Size: size, MaxItems: most})
+			pids := make([][]int, calls)
+			var group sync.WaitGroup
+			for i := range calls {
+				group.Go(func() {
+					for range rounds / calls {
+						out, err := parallel.Map(testkit.Patient(t), make([]int, n), shortly, parallel.On(pool))
+						if err != nil {
+							t.Error(err)
+						}
+						pids[i] = append(pids[i], out...)
+					}
+				})
+			}
+			group.Wait()
+			ran := make(map[int]int)
+			for _, pid := range slices.Concat(pids...) {
+				if ran[pid]++; ran[pid] > most {
+					t.Fatalf("process %d ran more than %d items", pid, most)
+				}
+			}
+			s := pool.Stats()
+			if least := s.Items/most + size; s.Items != rounds*n || s.Started > least || s.Died != 0 {
+				t.Errorf("%+v, want %d items in at most %d workers", s, rounds*n, least)
+			}
+			// It is little more than once, unless the machine is so busy that slices last too
+			// long. To recall what was just sent made it a dozen.
+			if sent := float64(s.BytesOut) / float64(8*s.Items); sent > 6 {
+				t.Errorf("%.1f times as much was sent as there is", sent)
+			}
+		})
+	}
+}
+
+// shortly takes a while, and returns the process that it runs in.
+func shortly(context.Context, int) (int, error) {
+	for begin := time.Now(); time.Since(begin) < 100*time.Microsecond; {
+	}
+	return os.Getpid(), nil
 }
 
 func TestIdleTimeout(t *testing.T) {
@@ -72,92 +120,6 @@ func TestIdleTimeout(t *testing.T) {
 	}
 	if out, err := parallel.Map(t.Context(), testkit.Count(1), testkit.PID, parallel.On(pool)); err != nil || out[0] != pid {
 		t.Errorf("ran in %v, %v, want in %d", out, err, pid)
-	}
-}
-
-// mass is memory to take: MiB of it, and then a file to wait for.
-type mass struct {
-	MiB  int
-	Wait string
-}
-
-var keptMemory [][]byte
-
-// grow takes memory and keeps it. The memory is not Go's, so that it is as much with the
-// race detector.
-func grow(_ context.Context, m mass) (int, error) {
-	if m.MiB > 0 {
-		b, err := syscall.Mmap(-1, 0, m.MiB<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-		if err != nil {
-			return 0, err
-		}
-		for i := 0; i < len(b); i += 4096 {
-			b[i] = 1
-		}
-		keptMemory = append(keptMemory, b)
-	}
-	for m.Wait != "" && !testkit.Exists(m.Wait) {
-		time.Sleep(time.Millisecond) // allowed: paces the polling
-	}
-	return os.Getpid(), nil
-}
-
-func TestMemoryLimitWithinAnItem(t *testing.T) {
-	everyTransport(t, func(t *testing.T) {
-		testkit.CheckLeaks(t)
-		pool := testPool(t, &parallel.ProcessPool{Size: 2, MaxMemoryBytes: 300 << 20})
-		items := make([]mass, 10)
-		items[4] = mass{400, "never"}
-		out, err := parallel.Map(testkit.Patient(t), items, grow, parallel.On(pool), parallel.KeepGoing(), parallel.Retry(3))
-		failed := itemErrors(err)
-		var crash *parallel.CrashError
-		if len(failed) != 1 || failed[0].Index != 4 || !errors.As(err, &crash) || !errors.Is(err, parallel.ErrMemoryLimit) {
-			t.Fatalf("error %v, want that of item 4 alone, over the limit", err)
-		}
-		if !strings.Contains(err.Error(), "memory limit") || crash.Signal != os.Kill || crash.PID == 0 {
-			t.Errorf("error %#v: %v", crash, err)
-		}
-		for i, pid := range out {
-			if (pid == 0) != (i == 4) {
-				t.Errorf("result %d is %d", i, pid)
-			}
-		}
-		if s := pool.Stats(); s.Died != 1 || s.Retried != 0 {
-			t.Errorf("%+v", s)
-		}
-	})
-}
-
-func TestMemoryLimitBetweenItems(t *testing.T) {
-	testkit.CheckLeaks(t)
-	pool := testPool(t, &parallel.ProcessPool{Size: 1, MaxMemoryBytes: 1 << 50})
-	before, err := parallel.Map(t.Context(), []mass{{400, ""}}, grow, parallel.On(pool))
-	if err != nil {
-		t.Fatal(err)
-	}
-	inner(pool).SetMaxMemory(300 << 20) // between calls, so that no item is met in the act
-	after, err := parallel.Map(t.Context(), make([]mass, 3), grow, parallel.On(pool))
-	if err != nil || after[0] == before[0] {
-		t.Errorf("ran in %v, %v, want not in %v, which is too large", after, err, before)
-	}
-	if s := pool.Stats(); s.Died != 0 || s.Started != 2 {
-		t.Errorf("%+v", s)
-	}
-}
-
-// TestMemoryLimitBelowAnIdleWorker has a limit that no worker can keep: each runs a little,
-// which is all that can be done.
-func TestMemoryLimitBelowAnIdleWorker(t *testing.T) {
-	testkit.CheckLeaks(t)
-	pool := testPool(t, &parallel.ProcessPool{Size: 1, MaxMemoryBytes: 1})
-	_, err := parallel.Map(testkit.Patient(t), testkit.Count(5), testkit.Double, parallel.On(pool), parallel.KeepGoing())
-	for _, e := range itemErrors(err) {
-		if !errors.Is(e, parallel.ErrMemoryLimit) { // if the machine is so slow that an item is met in the act
-			t.Error(err)
-		}
-	}
-	if s := pool.Stats(); s.Items != 5 || s.Started > 5 {
-		t.Errorf("%+v, want 5 items in at most 5 workers", s)
 	}
 }
 

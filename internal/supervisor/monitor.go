@@ -216,10 +216,11 @@ type watch struct {
 	decoding  int       // the item whose result or error was being decoded at the last look; −1: none
 	decodeAt  time.Time // the look at which decoding was first seen; zero: the Logger has been told
 
-	progress progress // at the last look
-	silence  patience // with a worker that owes something; see progress
-	pinged   bool     // it was asked to give back what it has not begun, because of the silence
-	garbled  bool     // at the last look, what the worker says of itself made no sense
+	progress progress  // at the last look
+	silence  patience  // with a worker that owes something; see progress
+	excused  time.Time // until then a worker with a limit of memory may be collecting garbage
+	pinged   bool      // it was asked to give back what it has not begun, because of the silence
+	garbled  bool      // at the last look, what the worker says of itself made no sense
 }
 
 func newWatch() watch {
@@ -253,10 +254,11 @@ func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
 	s.lookSilentLocked(now, running)
 	s.lookStoppedLocked(now, again)
 	s.lookStarvedLocked(starved, running, again)
+	s.lookHandOverLocked(now, again)
 	s.lookDecodingLocked(now, again)
 	if running != 0 {
 		s.lookTimeoutLocked(now, again)
-		s.lookMemoryLocked(again)
+		s.lookMemoryLocked(now, again)
 	}
 }
 
@@ -304,7 +306,11 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	if p != w.progress || !idle && !partial {
 		w.progress = p
 		w.silence.reset()
+		w.excused = now.Add(s.collectTimeLocked(idle))
 		w.pinged = w.pinged && idle
+		return
+	}
+	if idle && now.Before(w.excused) {
 		return
 	}
 	did := worker.link.Process.Activity()
@@ -323,6 +329,22 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	default:
 		worker.kill(errSilent)
 	}
+}
+
+// collectPace is how fast a worker collects garbage at the least, on a busy machine.
+const collectPace = 10 * time.Nanosecond // a byte
+
+// collectTimeLocked is how long the worker may take to collect garbage, which it does between
+// two items if there is a limit of memory, and of that only as much as the worker is large.
+func (s *session) collectTimeLocked(idle bool) time.Duration {
+	if !idle || s.call.pool.config.MaxMemoryBytes == 0 {
+		return 0
+	}
+	size, err := s.worker.link.Process.Resident()
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(size)*collectPace, s.call.pool.config.StartTimeout)
 }
 
 // lookStoppedLocked kills a worker that does not come to an end with what is not wanted any
@@ -358,6 +380,17 @@ func (s *session) lookStarvedLocked(starved bool, running uint64, again *agenda)
 	again.add(lookStarved)
 	if running != 0 && (s.watch.starved > 1 || s.backlogLocked() > worthRecall) {
 		s.recallLocked()
+	}
+}
+
+// lookHandOverLocked has the worker give back what it has not begun if it keeps another call
+// waiting for longer than was thought.
+func (s *session) lookHandOverLocked(now time.Time, again *agenda) {
+	if s.handOver.due.IsZero() || s.window.items < 2 {
+		return
+	}
+	if left := s.handOverLocked(now); left > 0 {
+		again.add(left)
 	}
 }
 
@@ -398,8 +431,9 @@ func (s *session) lookTimeoutLocked(now time.Time, again *agenda) {
 	again.add(min(left, lookMax))
 }
 
-// lookMemoryLocked kills a worker whose item has taken it over the memory limit.
-func (s *session) lookMemoryLocked(again *agenda) {
+// lookMemoryLocked kills a worker whose item has taken it over the memory limit. If an item
+// takes it near the limit, and goes on running, nothing is left behind it.
+func (s *session) lookMemoryLocked(now time.Time, again *agenda) {
 	limit := s.call.pool.config.MaxMemoryBytes
 	if limit == 0 {
 		return
@@ -407,6 +441,10 @@ func (s *session) lookMemoryLocked(again *agenda) {
 	size, err := s.worker.link.Process.Resident()
 	if err != nil || size < limit {
 		s.watch.overMem = 0
+		if err == nil && now.After(s.watch.seenAt) && s.worker.over(size) {
+			s.condemned = true
+			s.recallLocked()
+		}
 		return
 	}
 	if !s.isolateLocked() {

@@ -102,6 +102,8 @@ func (s *session) handleRecord(r wire.Record, cut bool) error {
 		return s.handleStarted(r.Seq)
 	case wire.RecordDropped, wire.RecordRecalled:
 		return s.handleDropped(r)
+	case wire.RecordAllowance, wire.RecordOutgrown:
+		return s.handleMemory(r)
 	case wire.RecordBusy:
 		s.call.measured(r.Count, min(r.Time, s.call.pool.clock.Now().Sub(s.begun)))
 	}
@@ -335,22 +337,43 @@ func (s *session) settleFailure(data []byte, i int) (breach error) {
 }
 
 // handleDropped gives back items that the worker will not start: because it was asked to
-// give them back, or because the call goes no further.
+// give them back, or the call goes no further, or it has become too large.
 func (s *session) handleDropped(r wire.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered()
+	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered() || r.Kind == wire.RecordOutgrown
 	dropped, ok := s.window.drop(r.Seq, r.Last, func(f flight) bool { return asked || s.call.Stopped(f.index) })
 	if !ok {
 		return errors.New("it dropped an item that it was to run")
 	}
-	s.giveBack(dropped...)
-	s.emptiedLocked()
+	s.returnedLocked(dropped)
 	if running, _ := s.runningLocked(); asked && s.watch.pinged && running == 0 {
 		s.worker.kill(errSilent) // it lives, and yet began nothing
 	}
 	s.watch.pinged = s.watch.pinged && !asked
 	return nil
+}
+
+// handleMemory takes in what the worker says of its memory. One that says so before it has run
+// an item could be replaced for ever.
+func (s *session) handleMemory(r wire.Record) error {
+	switch {
+	case !s.hasRun():
+		return errors.New("it measured itself before it had run an item")
+	case !s.worker.handleMemory(r):
+		return errors.New("it measured itself though there is no limit")
+	case r.Kind == wire.RecordOutgrown:
+		return s.handleDropped(r)
+	default:
+		return nil
+	}
+}
+
+// hasRun reports whether the worker has run an item, in this session or before.
+func (s *session) hasRun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.worker.reader.settled > 0
 }
 
 // runningLocked is the item that the worker is running, as far as it says so and the item

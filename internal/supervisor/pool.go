@@ -167,21 +167,12 @@ func (p *Pool) forget(d *call) {
 
 // retireReason says why w should not serve again; empty if it may.
 func (p *Pool) retireReason(w *worker) string {
-	if p.config.MaxItems > 0 && w.items >= p.config.MaxItems {
-		return "MaxItems"
-	}
-	if p.outgrown(w) {
+	switch {
+	case w.hasOutgrown():
 		return "MaxMemoryBytes"
+	case p.config.MaxItems > 0 && w.items >= p.config.MaxItems && w.usable():
+		return "MaxItems"
+	default:
+		return ""
 	}
-	return ""
-}
-
-// outgrown reports whether w has reached the memory limit. A worker that has run nothing
-// has not: its replacement would be no better.
-func (p *Pool) outgrown(w *worker) bool {
-	if p.config.MaxMemoryBytes == 0 || w.items == 0 {
-		return false
-	}
-	size, err := w.link.Process.Resident()
-	return err == nil && size >= p.config.MaxMemoryBytes
 }

@@ -193,17 +193,39 @@ func (w *worker) handleRecords(c *wire.Cursor) error {
 	return w.handleStray(c)
 }
 
-// handleStray takes in what a worker says that serves no call: how long it was busy, and
-// that there was nothing to give back.
+// handleStray takes in what a worker says that serves no call: how long it was busy, that
+// there was nothing to give back, and how large it may be or has become.
 func (w *worker) handleStray(c *wire.Cursor) error {
 	for c.Len() > 0 {
 		r, err := wire.ReadRecord(c)
 		if err != nil {
 			return err
 		}
-		if r.Kind != wire.RecordBusy && (r.Kind != wire.RecordRecalled || !w.conn.answered()) {
+		switch {
+		case r.Kind == wire.RecordBusy, r.Kind == wire.RecordRecalled && w.conn.answered():
+		case w.handleMemory(r):
+		default:
 			return errors.New("an outcome for no call")
 		}
 	}
 	return nil
+}
+
+// handleMemory takes in how large the worker may be when an item begins, or that it has become
+// too large. It reports false if r is another record, or there is no limit.
+func (w *worker) handleMemory(r wire.Record) bool {
+	switch {
+	case w.pool.config.MaxMemoryBytes == 0:
+		return false
+	case r.Kind == wire.RecordAllowance:
+		w.setMost(r.Memory)
+	case r.Kind == wire.RecordOutgrown:
+		if !w.setOutgrown() {
+			w.retire()
+			w.pool.log.debug("parallel: worker replaced", "pid", w.pid(), "reason", "MaxMemoryBytes")
+		}
+	default:
+		return false
+	}
+	return true
 }

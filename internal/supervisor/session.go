@@ -36,6 +36,7 @@ type session struct {
 	condemned bool         // the item that is running may have to be killed: nothing is sent behind it
 	busy      bool         // what the worker has said is being taken in, maybe by code of the user's
 	decoding  int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
+	handOver  handOver     // of the worker to another call, which waits for one
 	started   uint64       // without a segment: the item that the worker said it was starting
 	watch     watch        // the monitor's
 }
@@ -164,21 +165,47 @@ func (s *session) isBroken() bool {
 func (s *session) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var asked uint64
 	for !s.window.empty() || s.busy {
-		first, _, running := s.window.first()
-		if !running {
+		if s.window.empty() {
 			s.changed.Wait()
 			continue
 		}
-		// A part that the worker had taken is given back after its current item at the
-		// earliest.
-		if s.asked && first != asked && s.call.pool.wanted(s.call) {
-			asked = first
-			s.recallLocked()
+		if s.asked && s.window.items > 1 && s.call.pool.wanted(s.call) {
+			s.handOverLocked(time.Now())
 		}
 		s.awaitLocked()
 	}
+}
+
+// handOver is how far a session is on the way to give its worker to another call. Until it is
+// over, it sends nothing more.
+type handOver struct {
+	due   time.Time // what is in flight should have come to its end; zero: no other call waits
+	asked uint64    // the first item in flight when the worker was last asked to give back the others
+}
+
+// handOverLocked lets the worker end what is in flight if that should take no longer than a
+// slice: to send items and to recall them at once would cost both calls more than it saves
+// the other. What should take longer, or has, for which the other call should not wait, the
+// worker is asked to give back: again with each item that begins, since what the worker has
+// claimed is given back when the running item ends at the earliest.
+func (s *session) handOverLocked(now time.Time) (left time.Duration) {
+	h := &s.handOver
+	if h.due.IsZero() {
+		h.due = now
+		if s.backlogLocked() > sliceTime {
+			s.call.cutShort()
+		} else {
+			h.due = now.Add(2 * sliceTime)
+			s.call.monitor.act() // estimates may be wrong
+		}
+	}
+	first, _, _ := s.window.first()
+	if left = h.due.Sub(now); left <= 0 && h.asked != first {
+		h.asked = first
+		s.recallLocked()
+	}
+	return left
 }
 
 // awaitLocked waits until something may have changed, while anything is in flight.

@@ -16,7 +16,10 @@ import (
 type quietProcess struct {
 	noProcess
 	activity transport.Activity
+	size     int64
 }
+
+func (p *quietProcess) Resident() (int64, error) { return p.size, nil }
 
 func (p *quietProcess) Activity() transport.Activity { return p.activity }
 
@@ -42,7 +45,7 @@ func (p pinged) Write(b []byte) (int, error) {
 
 func newSilentSession(t *testing.T) *silentSession {
 	h := newDistrustfulSession(t, false)
-	s := &silentSession{h, &quietProcess{activity: transport.Activity{Known: true}}, time.Unix(0, 0), make(chan struct{})}
+	s := &silentSession{h, &quietProcess{activity: transport.Activity{Known: true}, size: 100 << 20}, time.Unix(0, 0), make(chan struct{})}
 	h.worker.link.Process = s.process
 	h.worker.status = serving
 	h.worker.pool.config.StartTimeout = 10 * time.Second
@@ -63,6 +66,7 @@ func (s *silentSession) look(d time.Duration) error {
 		running, _ := s.runningLocked()
 		s.lookSilentLocked(s.now, running)
 		s.mu.Unlock()
+		s.tells.Wait() // what is being written is no silence
 	}
 	return s.killed()
 }
@@ -91,6 +95,7 @@ func TestSilence(t *testing.T) {
 		{"it is stopped before one", func(s *silentSession) { s.process.activity.Stopped = true }, errSilent, maxSilence},
 		{"it gets no processor", func(s *silentSession) { s.process.activity.Eager = true }, errSilent, most},
 		{"nothing is known of it", func(s *silentSession) { s.process.activity.Known = false }, errSilent, most},
+		{"it may be collecting garbage", func(s *silentSession) { s.worker.pool.config.MaxMemoryBytes = 1 << 30 }, errSilent, maxSilence + time.Second},
 		{"nothing is in flight", func(s *silentSession) { s.window.clear() }, nil, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -245,7 +245,7 @@ func (p *Pool) buriedUnusedLocked(w *worker) ask {
 
 // greet says hello.
 func (w *worker) greet() {
-	hello := wire.Hello{Version: wire.Version, MaxMessage: int(w.pool.config.MaxMessageBytes)}
+	hello := wire.Hello{Version: wire.Version, MaxMessage: int(w.pool.config.MaxMessageBytes), MaxMemory: w.pool.config.MaxMemoryBytes}
 	err := w.conn.write(wire.Finish(hello.Append(wire.Begin(nil, wire.KindHello))), 0, nil)
 	if err != nil {
 		w.giveUpWriting(err)
@@ -257,7 +257,11 @@ func (w *worker) greet() {
 func (w *worker) awaitReady(late <-chan struct{}) (failure, error) {
 	select {
 	case welcome := <-w.welcome:
-		if err := checkWelcome(welcome, w.pool.config.Table()); err != nil {
+		err := checkWelcome(welcome, w.pool.config.Table())
+		if err == nil {
+			err = w.pool.checkMemory(welcome.Memory)
+		}
+		if err != nil {
 			return hopeless, w.giveUp(err)
 		}
 		return passing, nil
@@ -289,6 +293,15 @@ func howFailed(err error) failure {
 		return hopeless
 	}
 	return passing
+}
+
+// checkMemory compares how large a worker is before its first item with what it may have. A
+// replacement would be no better.
+func (p *Pool) checkMemory(size int64) error {
+	if limit := p.config.MaxMemoryBytes; limit > 0 && size >= limit {
+		return p.config.Errors.MemoryAtStart(size, limit)
+	}
+	return nil
 }
 
 // checkWelcome compares what a worker can run with what it must be able to.

@@ -44,12 +44,13 @@ type worker struct {
 	exit    transport.Exit      // from exited on
 	session *session            // takes in the results; nil while it is idle
 	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
+	most    int64               // how large it may be when an item begins, by its own word; 0: not known
 }
 
 // holding belongs to the holder of the worker, which is a session, the list of idle
 // workers, or no one yet.
 type holding struct {
-	items   int    // that it was sent
+	items   int    // that it was sent and has not given back
 	lastSeq uint64 // of the last item that it was sent
 	frame   []byte // buffer for frames of items
 	first   []byte // buffer for a call's first frame, with what goes before it
@@ -59,10 +60,11 @@ type holding struct {
 type status uint8
 
 const (
-	serving status = iota // it may be sent items, as far as is known
-	ending                // this package has killed it; its exit is awaited
-	gone                  // its process has gone; what it said may still be to be read
-	reaped                // nothing more will come of it, and what it had in flight is being settled
+	serving  status = iota // it may be sent items, as far as is known
+	outgrown               // it has become too large, and runs no item any more
+	ending                 // this package has killed it; its exit is awaited
+	gone                   // its process has gone; what it said may still be to be read
+	reaped                 // nothing more will come of it, and what it had in flight is being settled
 )
 
 // errRetired is why a worker is killed that is not needed any more: no item's error, and
@@ -252,6 +254,36 @@ func (w *worker) giveUpWriting(err error) {
 	if !w.pool.clock.Within(drainTimeout, w.exited) {
 		w.kill(presumption{fmt.Errorf("it cannot be written to: %w", err)})
 	}
+}
+
+// setMost takes in how large the worker may be when an item begins.
+func (w *worker) setMost(bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.most = bytes
+}
+
+// over reports whether a worker of that size is larger than it may be when an item begins.
+func (w *worker) over(size int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.most > 0 && size > w.most
+}
+
+// setOutgrown takes in that the worker has become too large. Who holds it retires it. It
+// reports false if there is no holder that would notice: the worker is idle, or about to be.
+func (w *worker) setOutgrown() (held bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status = max(w.status, outgrown)
+	return w.session != nil
+}
+
+// hasOutgrown reports whether the worker has become too large, and is still alive.
+func (w *worker) hasOutgrown() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status == outgrown
 }
 
 // usable reports whether the worker may be sent items, as far as is known.

@@ -35,7 +35,7 @@ type Launcher interface {
 type Spec struct {
 	Env            []string // appended to this process's environment; of two values for a name the later counts
 	Dir            string   // working directory; empty: this process's
-	MaxMemoryBytes int64    // what its resident size should stay below; 0: no limit
+	MaxMemoryBytes int64    // what Process.Resident should stay below; 0: no limit
 	GOMAXPROCS     int      // its share of the processors, unless Env says otherwise; 0: not set
 }
 
@@ -62,8 +62,9 @@ type Process interface {
 	// its group has been killed. It also releases what was held for the process, so it
 	// must be called, once.
 	Wait() Exit
-	// Resident is the memory that the process has in use, in bytes. The error is
-	// errors.ErrUnsupported if that cannot be known. After Wait it is another.
+	// Resident is the memory that the process has in use and shares with no other, in bytes:
+	// neither files nor the segment count. The error is errors.ErrUnsupported if that cannot be
+	// known. After Wait it is another.
 	Resident() (int64, error)
 	// Activity is what the process is doing, as far as the system says so. It may take tens
 	// of microseconds.

@@ -9,13 +9,15 @@ import (
 // Hello is the parent's first frame. The parent speaks first.
 type Hello struct {
 	Version    int
-	MaxMessage int // largest encoded item or result, in bytes
+	MaxMessage int   // largest encoded item or result, in bytes
+	MaxMemory  int64 // size at which the worker is killed, in bytes: it is to measure itself. 0: none
 }
 
 // Append appends the message to a frame.
 func (m *Hello) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.Version))
-	return binary.AppendUvarint(dst, uint64(m.MaxMessage))
+	dst = binary.AppendUvarint(dst, uint64(m.MaxMessage))
+	return binary.AppendUvarint(dst, uint64(m.MaxMemory))
 }
 
 // Parse reads the message from a payload.
@@ -26,6 +28,7 @@ func (m *Hello) Parse(src []byte) error {
 		return nil // the rest may look different
 	}
 	m.MaxMessage = int(c.Uint(math.MaxInt))
+	m.MaxMemory = int64(c.Uint(math.MaxInt64))
 	return c.End()
 }
 
@@ -34,6 +37,7 @@ type Welcome struct {
 	Version    int
 	PID        int
 	Mapped     bool     // it has mapped the shared segment
+	Memory     int64    // what it needs before its first item, in bytes; 0: there is no limit
 	Registered []string // functions, types and sentinel errors, a line each
 }
 
@@ -42,6 +46,7 @@ func (m *Welcome) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(m.Version))
 	dst = binary.AppendUvarint(dst, uint64(m.PID))
 	dst = append(dst, flag(m.Mapped))
+	dst = binary.AppendUvarint(dst, uint64(m.Memory))
 	dst = binary.AppendUvarint(dst, uint64(len(m.Registered)))
 	for _, line := range m.Registered {
 		dst = AppendBytes(dst, line)
@@ -58,6 +63,7 @@ func (m *Welcome) Parse(src []byte) error {
 	}
 	m.PID = int(c.Uint(math.MaxInt32))
 	m.Mapped = c.Byte()&1 != 0
+	m.Memory = int64(c.Uint(math.MaxInt64))
 	n := int(c.Uint(uint64(c.Len()))) // a line is a byte at least
 	m.Registered = make([]string, 0, n)
 	for range n {
@@ -281,14 +287,16 @@ func (m *Stop) Parse(src []byte) error {
 type RecordKind uint8
 
 const (
-	RecordResult   RecordKind = iota + 1 // item Seq ran well; Data is its result
-	RecordResults                        // Count items from Seq on ran well; Data is their results, of Size as in Run
-	RecordRing                           // the same, but the results are in shared memory: Length bytes at At
-	RecordFailure                        // item Seq failed; Data is its error
-	RecordStarted                        // item Seq is about to run
-	RecordDropped                        // items Seq to Last were not started and will not be, as a Stop wants it
-	RecordRecalled                       // the same, for a Recall: its one answer; 0 to 0 if there are none
-	RecordBusy                           // Count items took Time, since the last such record
+	RecordResult    RecordKind = iota + 1 // item Seq ran well; Data is its result
+	RecordResults                         // Count items from Seq on ran well; Data is their results, of Size as in Run
+	RecordRing                            // the same, but the results are in shared memory: Length bytes at At
+	RecordFailure                         // item Seq failed; Data is its error
+	RecordStarted                         // item Seq is about to run
+	RecordDropped                         // items Seq to Last were not started and will not be, as a Stop wants it
+	RecordRecalled                        // the same, for a Recall: its one answer; 0 to 0 if there are none
+	RecordBusy                            // Count items took Time, since the last such record
+	RecordAllowance                       // the worker has run its first item, and will begin none when it is larger than Memory bytes
+	RecordOutgrown                        // it is, with Memory bytes, and gives back items Seq to Last and all that it is still sent; 0 to 0 is none
 )
 
 // Record is one thing that a worker has to say. What a kind does not name is zero.
@@ -300,6 +308,7 @@ type Record struct {
 	Size   int
 	At     int
 	Length int
+	Memory int64
 	Time   time.Duration
 	Data   []byte // aliases the payload
 }
@@ -347,6 +356,18 @@ func AppendBusy(dst []byte, count int, took time.Duration) []byte {
 	return binary.AppendUvarint(dst, uint64(max(0, took)))
 }
 
+// AppendAllowance appends a RecordAllowance.
+func AppendAllowance(dst []byte, memory int64) []byte {
+	return binary.AppendUvarint(append(dst, byte(RecordAllowance)), uint64(memory))
+}
+
+// AppendOutgrown appends a RecordOutgrown.
+func AppendOutgrown(dst []byte, memory int64, seq, last uint64) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(RecordOutgrown)), uint64(memory))
+	dst = binary.AppendUvarint(dst, seq)
+	return binary.AppendUvarint(dst, last)
+}
+
 // ReadRecord reads the next record of a results frame.
 func ReadRecord(c *Cursor) (Record, error) {
 	r := Record{Kind: RecordKind(c.Byte())}
@@ -376,6 +397,12 @@ func ReadRecord(c *Cursor) (Record, error) {
 	case RecordBusy:
 		r.Count = int(c.Uint(math.MaxInt32))
 		r.Time = time.Duration(c.Uint(math.MaxInt64))
+	case RecordAllowance:
+		r.Memory = int64(c.Uint(math.MaxInt64))
+	case RecordOutgrown:
+		r.Memory = int64(c.Uint(math.MaxInt64))
+		r.Seq = c.Uint(math.MaxUint64)
+		r.Last = c.Uint(math.MaxUint64)
 	default:
 		c.Fail()
 	}
@@ -416,7 +443,7 @@ func startOfRecord(b []byte, total int) bool {
 		numbers = 1
 	case RecordResults:
 		numbers = 3
-	case RecordRing, RecordStarted, RecordDropped, RecordRecalled, RecordBusy:
+	case RecordRing, RecordStarted, RecordDropped, RecordRecalled, RecordBusy, RecordAllowance, RecordOutgrown:
 		return len(b) < 1+(numbers+1)*binary.MaxVarintLen64
 	default:
 		return false

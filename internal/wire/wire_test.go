@@ -229,8 +229,8 @@ type message interface {
 
 // messages has every message, with all of its fields set and with none.
 var messages = []message{
-	&Hello{Version, math.MaxInt32}, &Hello{Version: Version},
-	&Welcome{Version, 4711, true, []string{"function a", "", "type b"}}, &Welcome{Version: Version, Registered: []string{}},
+	&Hello{Version, math.MaxInt32, math.MaxInt64}, &Hello{Version: Version},
+	&Welcome{Version, 4711, true, math.MaxInt64, []string{"function a", "", "type b"}}, &Welcome{Version: Version, Registered: []string{}},
 	&Call{9, true, 3, true, true, time.Second, time.Hour, true, "type", []byte("share")}, &Call{Share: []byte{}},
 	&Call{ID: math.MaxUint64, Function: math.MaxInt32, Timeout: math.MaxInt64, Share: []byte{}},
 	&Stop{3, 7, []byte("cause")}, &Stop{Index: -1, Cause: []byte{}}, &Stop{Index: math.MaxInt, Cause: []byte{}},
@@ -331,6 +331,8 @@ var records = []Record{
 	{Kind: RecordDropped, Seq: 4, Last: 5},
 	{Kind: RecordRecalled, Seq: 300, Last: 1 << 40},
 	{Kind: RecordBusy, Count: math.MaxInt32, Time: math.MaxInt64},
+	{Kind: RecordAllowance, Memory: math.MaxInt64},
+	{Kind: RecordOutgrown, Memory: 1 << 40, Seq: 7, Last: 300},
 }
 
 func appendRecord(dst []byte, r Record) []byte {
@@ -348,6 +350,10 @@ func appendRecord(dst []byte, r Record) []byte {
 		return AppendStarted(dst, r.Seq)
 	case RecordBusy:
 		return AppendBusy(dst, r.Count, r.Time)
+	case RecordAllowance:
+		return AppendAllowance(dst, r.Memory)
+	case RecordOutgrown:
+		return AppendOutgrown(dst, r.Memory, r.Seq, r.Last)
 	default:
 		return AppendDropped(dst, r.Kind, r.Seq, r.Last)
 	}
@@ -373,7 +379,7 @@ func TestRecordsRoundTrip(t *testing.T) {
 	if err := c.End(); err != nil {
 		t.Error(err)
 	}
-	for _, kind := range []RecordKind{0, RecordBusy + 1, 255} {
+	for _, kind := range []RecordKind{0, RecordOutgrown + 1, 255} {
 		if _, err := ReadRecord(NewCursor([]byte{byte(kind), 1, 1, 1, 1, 1, 1})); err == nil {
 			t.Errorf("kind %d was read", kind)
 		}

@@ -37,9 +37,13 @@ func (w *worker) next() (*call, context.Context) {
 	}
 	w.awaitDoorbellLocked()
 	w.flushLocked()
+	if w.lookAtMemoryLocked() { // the queue may be empty now
+		w.flushLocked()
+	}
 	for w.queue.empty() {
 		w.awaitLocked()
 		w.since = time.Now()
+		w.lookAtMemoryLocked() // it may have grown while it was idle
 	}
 	return w.claimLocked()
 }
@@ -50,6 +54,7 @@ func (w *worker) learnLocked() {
 		now := time.Now()
 		w.claimed.call.function.Cost.Learn(w.claimed.Count, now.Sub(w.since))
 		w.since = now
+		w.memory.ran = true
 	}
 }
 
@@ -86,9 +91,10 @@ func (w *worker) claimLocked() (*call, context.Context) {
 }
 
 // quantum is how many items of c to claim. A worker that does not share its memory tells
-// the parent of each item before it starts.
+// the parent of each item before it starts, and one with a limit of memory is measured after
+// its first.
 func (w *worker) quantum(c *call) int {
-	if !w.mapping.Shared() {
+	if !w.mapping.Shared() || w.memory.limited() && !w.memory.ran {
 		return 1
 	}
 	return min(c.function.Cost.Items(quantumTime), shm.RingCount)
@@ -99,7 +105,22 @@ func (w *worker) quantum(c *call) int {
 func (w *worker) run(c *call, ctx context.Context) {
 	var err error
 	defer func() { w.end(c, err) }()
-	guard.Catch(func() { err = c.function.Run(ctx, &w.part) }, func(v any) { err = w.config.Errors.Recovered(v) })
+	guard.Catch(func() { err = w.runPart(c, ctx) }, func(v any) { err = w.config.Errors.Recovered(v) })
+}
+
+// runPart has the typed loop run the items of the Part. With a limit of memory it looks at the
+// clock between two of them, and comes to an end early when the worker is to be measured: what
+// the items were thought to take does not count, since an item that leaves much behind may
+// follow many that leave nothing.
+func (w *worker) runPart(c *call, ctx context.Context) error {
+	for {
+		if err := c.function.Run(ctx, &w.part); err != nil {
+			return err
+		}
+		if w.part.memory == nil || !w.part.extend() {
+			return nil
+		}
+	}
 }
 
 // end takes in that the Part has come to its end, at an item that failed with err if that

@@ -124,6 +124,7 @@ func page(_ context.Context, p *Part) error {
 type hooks struct {
 	running chan string   // told of items that wait
 	release chan struct{} // ends an item "gate"
+	swell   func(int64)   // has the worker be so large, for an item "swell n"; nil: there is none
 }
 
 // obey is the typed loop of a function from text to text.
@@ -147,6 +148,13 @@ func (h *hooks) obey(ctx context.Context, p *Part) error {
 		case item == "limits":
 			_, deadline := ctx.Deadline()
 			result = fmt.Sprint(p.Timeout(), p.Limit(), p.ItemSize(), deadline)
+		case strings.HasPrefix(item, "swell "):
+			var n int64
+			if _, err := fmt.Sscanf(item, "swell %d", &n); err != nil {
+				return err
+			}
+			h.swell(n)
+			result = "swell"
 		case strings.HasPrefix(item, "grow "):
 			var n int
 			if _, err := fmt.Sscanf(item, "grow %d", &n); err != nil {
@@ -269,7 +277,7 @@ func newParent(t *testing.T, shared bool) (*parent, Link) {
 		t.Cleanup(func() { w.Close(); r.Close() })
 		return r, w
 	}
-	p := &parent{t: t, dead: make(chan struct{}), polled: make(chan struct{}, 1), hooks: hooks{make(chan string), make(chan struct{})}}
+	p := &parent{t: t, dead: make(chan struct{}), polled: make(chan struct{}, 1), hooks: hooks{running: make(chan string), release: make(chan struct{})}}
 	p.config = newConfig(&p.hooks)
 	var l Link
 	var in, death *os.File
@@ -312,9 +320,10 @@ func (p *parent) send(frame []byte) {
 	}
 }
 
-func helloFrame() []byte {
-	return (&wire.Hello{Version: wire.Version, MaxMessage: 1 << 30}).Append(wire.Begin(nil, wire.KindHello))
-}
+func helloFrame(m wire.Hello) []byte { return m.Append(wire.Begin(nil, wire.KindHello)) }
+
+// hello is what the parent says first.
+var hello = wire.Hello{Version: wire.Version, MaxMessage: 1 << 30}
 
 func callFrame(m wire.Call) []byte { return m.Append(wire.Begin(nil, wire.KindCall)) }
 
@@ -404,6 +413,16 @@ func (p *parent) words(r wire.Record) (said []string) {
 	case wire.RecordDropped: // in one record or in several, depending on the quanta
 		for seq := r.Seq; seq <= r.Last; seq++ {
 			said = append(said, fmt.Sprintf("dropped %d", seq))
+		}
+		return said
+	case wire.RecordAllowance:
+		return []string{fmt.Sprintf("may have %d", r.Memory)}
+	case wire.RecordOutgrown:
+		if r.Last == 0 {
+			return []string{"outgrown"}
+		}
+		for seq := r.Seq; seq <= r.Last; seq++ {
+			said = append(said, fmt.Sprintf("outgrown %d", seq))
 		}
 		return said
 	case wire.RecordRecalled:

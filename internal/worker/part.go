@@ -22,6 +22,8 @@ type Part struct {
 	run     wire.Run        // the items
 	rest    []byte          // those that Next has not begun
 	begun   int             // how many have been
+	until   int             // how many may be before the typed loop returns
+	memory  *memory         // nil: there is no limit of it
 	yield   atomic.Uint32   // not 0: those that have not go back into the queue; set by others
 	ctx     context.Context // the items'
 	timeout time.Duration
@@ -45,6 +47,10 @@ func (p *Part) init(m *shm.Mapping, results *resultsBuffer) {
 // load makes the Part hold items of c. The worker's lock is held.
 func (p *Part) load(items wire.Run, c *call, limit int) {
 	p.run, p.rest, p.begun = items, items.Data, 0
+	p.until = items.Count
+	if p.memory != nil {
+		p.until = 1
+	}
 	p.ctx, p.timeout, p.limit = c.ctx, c.timeout, limit
 	p.header = 0
 	if c.function.ResultSize < 0 {
@@ -59,12 +65,23 @@ func (p *Part) unload() (rest wire.Run) {
 		rest = p.run
 		rest.Split(p.begun)
 	}
-	p.run, p.rest = wire.Run{}, nil
+	p.run, p.rest, p.until = wire.Run{}, nil, 0
 	return rest
 }
 
 // More reports whether to begin another item.
-func (p *Part) More() bool { return p.begun < p.run.Count && p.yield.Load() == 0 }
+func (p *Part) More() bool { return p.begun < p.until && p.yield.Load() == 0 }
+
+// extend lets the typed loop, which was to return after the item that has ended, begin one
+// more. It reports false if it should not, since there is none or the worker is to be measured
+// before.
+func (p *Part) extend() bool {
+	if p.begun == p.run.Count || p.yield.Load() != 0 || p.memory.due() {
+		return false
+	}
+	p.until = p.begun + 1
+	return true
+}
 
 // Begin begins the next item and returns its position in the Part.
 func (p *Part) Begin() int {
@@ -130,6 +147,13 @@ func (p *Part) Buffer() []byte {
 // Put makes b, which is what Buffer returned with a result appended to it, a finished
 // result, and the next item the running one. It does not matter where append has put it.
 func (p *Part) Put(b []byte) {
+	p.put(b)
+	if p.memory != nil {
+		p.extend()
+	}
+}
+
+func (p *Part) put(b []byte) {
 	tail := p.tail()
 	if len(b) > min(len(tail), p.most) {
 		p.results.putLarge(b[p.header:])

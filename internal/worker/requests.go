@@ -105,14 +105,20 @@ func (w *worker) openCall(m *wire.Call) error {
 }
 
 // enqueue takes in items. Those that the parent had on their way when it said that they
-// are not wanted any more are dropped.
+// are not wanted any more are dropped, and all are given back when this worker has become too
+// large.
 func (w *worker) enqueue(run wire.Run) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.current == nil {
 		return errors.New("items of no call")
 	}
-	if run.Count > 0 {
+	switch {
+	case run.Count == 0:
+	case w.outgrown > 0:
+		items := seqs(&run)
+		w.results.flushRecords(wire.AppendOutgrown(nil, w.outgrown, items.first, items.last))
+	default:
 		w.queue.push(queuedRun{run, w.current})
 		w.dropLocked(w.current)
 	}

@@ -19,12 +19,20 @@ import (
 func serve(t *testing.T, shared bool) *parent {
 	t.Helper()
 	p, l := newParent(t, shared)
+	p.start(l, hello)
+	return p
+}
+
+// start starts the worker with that link, and greets it with m.
+func (p *parent) start(l Link, m wire.Hello) {
+	t := p.t
+	t.Helper()
 	go Serve(l, p.config)
 	t.Cleanup(func() {
 		p.requests.Close()
 		await(t, p.dead)
 	})
-	p.send(helloFrame())
+	p.send(helloFrame(m))
 	kind, payload, err := p.frames.Next()
 	if err != nil || kind != wire.KindHello {
 		t.Fatalf("a frame of kind %d, %v", kind, err)
@@ -33,10 +41,9 @@ func serve(t *testing.T, shared bool) *parent {
 	if err := welcome.Parse(payload); err != nil {
 		t.Fatal(err)
 	}
-	if welcome.Version != wire.Version || welcome.PID != os.Getpid() || welcome.Mapped != shared || !slices.Equal(welcome.Registered, []string{"double", "obey"}) {
+	if welcome.Version != wire.Version || welcome.PID != os.Getpid() || welcome.Mapped != (p.segment != nil) || (welcome.Memory > 0) != (m.MaxMemory > 0) || !slices.Equal(welcome.Registered, []string{"double", "obey"}) {
 		t.Fatalf("it is welcomed with %+v", welcome)
 	}
-	return p
 }
 
 func TestServeRunsItems(t *testing.T) {
@@ -339,7 +346,7 @@ func TestAWorkerDies(t *testing.T) {
 		"with its parent":                  func(p *parent) { p.parentDeath.Close() },
 		"with its requests":                func(p *parent) { p.requests.Close() },
 		"of a frame that it does not know": func(p *parent) { p.send(wire.Begin(nil, 77)) },
-		"of a second hello":                func(p *parent) { p.send(helloFrame()) },
+		"of a second hello":                func(p *parent) { p.send(helloFrame(hello)) },
 		"of nonsense":                      func(p *parent) { p.send(append(wire.Begin(nil, wire.KindItems), "nonsense"...)) },
 		"of a length that nothing follows": func(p *parent) {
 			frame := wire.Begin(nil, wire.KindItems)

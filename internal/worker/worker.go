@@ -20,7 +20,10 @@ type Link struct {
 	Results  io.Writer    // frames to the parent
 	Parent   io.Reader    // end of file says that the parent has died; nil: only the end of Requests does
 	Shared   *shm.Mapping // nil: everything goes through the stream
-	Die      func()       // ends this process and all that it has started; does not return
+	// OpenResident returns a function that measures this process: what it has in use and
+	// shares with no other, in bytes. nil: this system cannot.
+	OpenResident func() (func() (int64, error), error)
+	Die          func() // ends this process and all that it has started; does not return
 }
 
 // Requests is a stream whose reader may look for input by itself. One goroutine at a time
@@ -75,9 +78,11 @@ type worker struct {
 	doorbells uint64           // stops and recalls that were read; the doorbell counts those that were sent
 	doomed    bool             // this process is to end before the next item
 	claimed   queuedRun        // what the executor has claimed; no items: nothing is running
+	outgrown  int64            // the size at which this worker has become too large, so that it runs no item any more; 0: it has not
 
 	// The executor's.
 	part      Part
+	memory    memory
 	since     time.Time // the items were claimed then
 	batchDone bool      // no items are left of those that were sent with the claimed ones
 }
@@ -122,6 +127,7 @@ func newWorker(l Link, c Config) *worker {
 	w.results = newResultsBuffer(l.Results, w.mapping, l.Die)
 	w.part.init(w.mapping, w.results)
 	w.in.init(l.Requests, w.relisten)
+	w.memory.open = l.OpenResident
 	return w
 }
 
@@ -140,6 +146,12 @@ func (w *worker) greet() error {
 	}
 	w.maxBytes = hello.MaxMessage
 	m := wire.Welcome{Version: wire.Version, PID: os.Getpid(), Mapped: w.mapping.Shared(), Registered: w.config.Table()}
+	if hello.MaxMemory > 0 {
+		if m.Memory, err = w.memory.init(hello.MaxMemory); err != nil {
+			return err
+		}
+		w.part.memory = &w.memory
+	}
 	w.results.send(wire.Finish(m.Append(wire.Begin(nil, wire.KindHello))))
 	return nil
 }
