@@ -23,15 +23,18 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // newDecoder gives a decoder for a message of size bytes.
 func newDecoder(t *Types, size int, stop Stopper) *decoder {
 	d := decoders.Get().(*decoder)
-	d.types, d.next, d.stop, d.calls, d.depth = t, 0, stop, 0, 0
+	d.types, d.next, d.depth = t, 0, 0
 	if stop != nil {
-		d.next = size - bytesAnyway
+		d.next, d.stop, d.calls = size-bytesAnyway, stop, 0
 	}
 	return d
 }
 
 func (d *decoder) release() {
-	d.types, d.stop = nil, nil
+	d.types = nil
+	if d.stop != nil {
+		d.stop = nil
+	}
 	d.zones.reset()
 	decoders.Put(d)
 }
@@ -51,11 +54,8 @@ func (d *decoder) look(rest []byte) error {
 }
 
 // beforeCall looks whether to stop before one more method of the value's types is called, which
-// may take any time.
+// may take any time. There is a Stopper.
 func (d *decoder) beforeCall() error {
-	if d.stop == nil {
-		return nil
-	}
 	if d.calls++; d.calls > callsAnyway && d.stop.Stopped() {
 		return ErrStopped
 	}

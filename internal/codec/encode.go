@@ -42,17 +42,20 @@ var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 func newEncoder(t *Types, start, limit int, stop Stopper) *encoder {
 	e := encoders.Get().(*encoder)
-	e.types, e.limit, e.stop, e.calls, e.depth = t, limit, stop, 0, 0
+	e.types, e.limit, e.depth = t, limit, 0
 	e.max = plus(start, max(limit, 0))
 	if e.next = e.max; stop != nil {
-		e.next = min(e.max, start+bytesAnyway)
+		e.next, e.stop, e.calls = min(e.max, start+bytesAnyway), stop, 0
 	}
 	return e
 }
 
 // release gives the encoder back, without anything that belongs to the value.
 func (e *encoder) release() {
-	e.types, e.stop = nil, nil
+	e.types = nil
+	if e.stop != nil {
+		e.stop = nil
+	}
 	if e.onPath != nil {
 		e.onPath = nil
 	}
@@ -80,11 +83,8 @@ func (e *encoder) look(b []byte, need int) error {
 }
 
 // beforeCall looks whether to stop before one more method of the value's types is called, which
-// may take any time.
+// may take any time. There is a Stopper.
 func (e *encoder) beforeCall() error {
-	if e.stop == nil {
-		return nil
-	}
 	if e.calls++; e.calls > callsAnyway && e.stop.Stopped() {
 		return ErrStopped
 	}

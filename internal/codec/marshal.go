@@ -134,8 +134,10 @@ func encMarshaler(e *encoder, n *node, b []byte, p unsafe.Pointer) ([]byte, erro
 	if n.zero.holds(p) {
 		return appendZeros(b, n.min), nil
 	}
-	if err := e.beforeCall(); err != nil {
-		return b, err
+	if e.stop != nil {
+		if err := e.beforeCall(); err != nil {
+			return b, err
+		}
 	}
 	content, err := n.marshal(p)
 	if err != nil {
@@ -157,8 +159,10 @@ func decMarshaler(d *decoder, n *node, s []byte, p unsafe.Pointer) ([]byte, erro
 	if length < 0 {
 		return d.skipZeros(rest, n.min-1)
 	}
-	if err := d.beforeCall(); err != nil {
-		return s, err
+	if d.stop != nil {
+		if err := d.beforeCall(); err != nil {
+			return s, err
+		}
 	}
 	content, rest := rest[:length:length], rest[length:]
 	if rest, err = d.skipZeros(rest, n.padding(length)); err != nil {

@@ -22,7 +22,6 @@ const (
 
 // batch is claimed items on their way into frames.
 type batch struct {
-	call    *call
 	claimed schedule.Span // those not looked at yet
 	frame   []byte        // of flight
 	countAt int           // where its count stands
@@ -118,7 +117,7 @@ func (s *session) batchSize(last int, wanted bool) int {
 // What a lost worker cannot be sent is given back.
 func (s *session) sendItems(claimed schedule.Span) {
 	s.forgetOutput()
-	b := &batch{call: s.call, claimed: claimed, frame: s.worker.frame, current: -1}
+	b := &batch{claimed: claimed, frame: s.worker.frame, current: -1}
 	guard.Run(func() { s.sendBatch(b) }, func() { s.abandon(b) })
 	s.worker.frame = b.frame
 }
@@ -179,7 +178,7 @@ func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	if size < 0 {
 		b.frame = append(b.frame, 0, 0, 0, 0)
 	}
-	frame, err := s.encodeItem(b, i, limit)
+	frame, err := s.encodeItem(b.frame, i, limit)
 	b.current = -1
 	if err != nil {
 		b.frame = b.frame[:start]
@@ -198,19 +197,16 @@ func (s *session) encodeOne(b *batch, size, limit int) (full bool) {
 	return false
 }
 
-// Stopped makes the batch a Stopper: it says whether the item is still wanted whose encoder is
-// running, which may take long.
-func (b *batch) Stopped() bool { return b.call.Stopped(b.current) }
-
-// encodeItem appends item i to the frame. A panic, as of a value that is changed meanwhile, is
-// the item's error.
-func (s *session) encodeItem(b *batch, i, limit int) (frame []byte, err error) {
+// encodeItem appends item i to dst. A panic, as of a value that is changed meanwhile, is the
+// item's error.
+func (s *session) encodeItem(dst []byte, i, limit int) (frame []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = s.call.Config().Errors.Recovered(v)
 		}
 	}()
-	return s.call.what.Job.Encode(b.frame, i, limit, b)
+	s.sender.encodes = itemStopper{s.call, i}
+	return s.call.what.Job.Encode(dst, i, limit, &s.sender.encodes)
 }
 
 // enter counts n items, of so many bytes together, into b.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"example.com/parallel/internal/clock"
-	"example.com/parallel/internal/schedule"
 )
 
 // Calls in a testing/synctest bubble. What belongs to a bubble cannot be used from outside of
@@ -17,14 +16,24 @@ import (
 // The time of a bubble stands still while a worker process runs, so all limits of time are by
 // the system's clock: see package clock.
 
-// runInBubble is Run for a call in a bubble.
-func (p *Pool) runInBubble(c *schedule.Call, what Call) {
+// outsideBubble reports whether a call must not have p's own workers, since it is in a bubble.
+//
+// It is not inlined: what it needs on the stack would be there below the whole call. The stack
+// of a new goroutine, such as Spawn's, grows by copying.
+//
+//go:noinline
+func (p *Pool) outsideBubble() bool { return !p.clock.System && clock.Bubbled() }
+
+// runInBubble runs a call in a bubble.
+func (p *Pool) runInBubble(d *call) {
 	own := newPool(p.config)
 	own.clock, own.log.to, own.counters = clock.Clock{System: true}, p.log.to, p.counters
 	defer own.Close()
-	if deadline, ok := c.Context().Deadline(); ok {
-		timer := own.clock.AfterFunc(time.Until(deadline), func() { c.End(context.DeadlineExceeded) })
+	if deadline, ok := d.Context().Deadline(); ok {
+		timer := own.clock.AfterFunc(time.Until(deadline), func() { d.End(context.DeadlineExceeded) })
 		defer timer.Stop()
 	}
-	own.Run(c, what)
+	d.pool = own
+	defer own.forget(d)
+	d.run()
 }

@@ -17,7 +17,7 @@ import (
 
 // taking is what has been read of a worker and is not taken in yet.
 type taking struct {
-	result   resultOf     // the result that is being decoded
+	decodes  itemStopper
 	finished int          // items that ran well and are not entered yet
 	outcomes wire.Record  // what is left of the last record of outcomes; a Count of 0: nothing
 	leftover *wire.Cursor // what a dead worker left in the segment; nil: not read yet
@@ -287,13 +287,13 @@ func skipOutcomes(r *wire.Record, n int) (data []byte) {
 	return data
 }
 
-// resultOf is an item whose result is being decoded. It is a Stopper.
-type resultOf struct {
+// itemStopper is the Stopper of an item that is being encoded, or whose result is being decoded.
+type itemStopper struct {
 	call *call
 	item int
 }
 
-func (r *resultOf) Stopped() bool { return r.call.Stopped(r.item) }
+func (s *itemStopper) Stopped() bool { return s.call.Stopped(s.item) }
 
 // settleResult settles item i, which ran well: it is counted, and entered with others. A large
 // result is dropped if the call has ended meanwhile, as if the item had not run.
@@ -313,8 +313,8 @@ func (s *session) settleResult(data []byte, i int) {
 			s.call.failed(i, errs.Decode(err))
 		}
 	}()
-	s.taking.result = resultOf{s.call, i}
-	if err = s.call.what.Job.Decode(data, i, &s.taking.result); err == nil {
+	s.taking.decodes = itemStopper{s.call, i}
+	if err = s.call.what.Job.Decode(data, i, &s.taking.decodes); err == nil {
 		s.taking.finished++
 	}
 }

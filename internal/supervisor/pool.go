@@ -93,11 +93,11 @@ func (p *Pool) Leave() { p.calls.Done() }
 // Run runs the items of c, which was admitted, in the pool's workers, and returns when all
 // are settled.
 func (p *Pool) Run(c *schedule.Call, what Call) {
-	if !p.clock.System && clock.Bubbled() {
-		p.runInBubble(c, what)
+	d := newCall(p, c, what)
+	if p.outsideBubble() {
+		p.runInBubble(d)
 		return
 	}
-	d := newCall(p, c, what)
 	defer p.forget(d)
 	d.run()
 }

@@ -54,10 +54,11 @@ const (
 // another goroutine goes on from here.
 type sender struct {
 	attached bool
-	opening  []byte   // opens the call in the worker; goes before the first items. nil: it has been written
-	knew     bool     // the worker knew of the call before this session
-	used     bool     // an item has been sent
-	rest     rest     // while there is no work for the worker
+	opening  []byte // opens the call in the worker; goes before the first items. nil: it has been written
+	knew     bool   // the worker knew of the call before this session
+	used     bool   // an item has been sent
+	rest     rest   // while there is no work for the worker
+	encodes  itemStopper
 	small    [64]byte // buffer for a frame that says where items are
 	first    [64]byte // buffer for the opening
 }
