@@ -150,7 +150,17 @@
 // goroutine, process, descriptor or temporary file of the call is left. The
 // workers of a [ProcessPool] stay until its Close. If this program dies, even by
 // SIGKILL, its workers die with it, and so does what they started in their
-// process group.
+// process group. On Linux that holds even if a worker has closed all descriptors
+// or executed another program, unless it has changed its credentials.
+//
+// On Unix systems each worker has a session of its own, so it has no terminal, and
+// Ctrl-C does not reach it. It drops SIGINT, SIGTERM and SIGHUP unless fn asks for
+// them: what a service manager sends to all processes of a service reaches this
+// program, which can finish what it has begun. On Linux workers are offered to the
+// OOM killer before this program.
+//
+// What the system refuses, workers do without if they can: docs/reliability.md has
+// the list.
 //
 // In a testing/synctest bubble everything works on goroutines. Worker processes
 // work there too, but the bubble's time stands still while one of them runs, and

@@ -103,9 +103,10 @@ func (e *PanicError) Unwrap() error {
 type CrashError struct {
 	// PID is the process that died.
 	PID int
-	// ExitCode is its exit code; -1 if a signal ended it.
+	// ExitCode is its exit code; -1 if a signal ended it, or if other code of this
+	// program has waited for it and so taken its status.
 	ExitCode int
-	// Signal is the signal that ended it; nil if it exited.
+	// Signal is the signal that ended it; nil if it exited, or its status was taken.
 	Signal os.Signal
 	// Stderr is what the process wrote to its standard error while it ran the
 	// item: the first and the last 4 KiB. Go's own "fatal error:" line is kept
@@ -126,6 +127,8 @@ func (e *CrashError) Error() string {
 		fmt.Fprintf(&b, "ended: %s", unprefixed(e.Err))
 	case e.Signal != nil:
 		fmt.Fprintf(&b, "crashed: signal: %v", e.Signal)
+	case e.ExitCode < 0:
+		b.WriteString("ended, and its exit status is not known: other code in this program has taken it, as by waiting for any child")
 	default:
 		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
 	}

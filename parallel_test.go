@@ -57,10 +57,10 @@ var places = []place{
 	{"processes", func(_ *testing.T, n int) Option { return Processes(n) }, true},
 	{"pool", func(t *testing.T, n int) Option { return On(testPool(t, &ProcessPool{Size: n})) }, true},
 	{"file", func(t *testing.T, n int) Option {
-		return On(testPool(t, &ProcessPool{Size: n, launcher: proc.Local{SharedInFile: true}}))
+		return On(testPool(t, &ProcessPool{Size: n, launcher: &proc.Local{SharedInFile: true}}))
 	}, true},
 	{"pipe", func(t *testing.T, n int) Option {
-		return On(testPool(t, &ProcessPool{Size: n, launcher: proc.Local{NoShared: true}}))
+		return On(testPool(t, &ProcessPool{Size: n, launcher: &proc.Local{NoShared: true}}))
 	}, true},
 }
 

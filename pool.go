@@ -66,11 +66,15 @@ type ProcessPool struct {
 	KillDelay time.Duration
 
 	// Env is appended to this process's environment to make that of a worker. If
-	// a name has two values, the later one counts. Each worker is given a share
-	// of this process's GOMAXPROCS.
+	// a name has two values, the later one counts. All workers of a pool get the
+	// environment that this process had when the first was started. Each worker is
+	// given a share of this process's GOMAXPROCS, but the variable GOMAXPROCS that
+	// it and what it starts see is this process's, and so is GOMEMLIMIT.
 	Env []string
 
-	// Dir is the workers' working directory; empty means this process's.
+	// Dir is the workers' working directory; empty means this process's. A relative
+	// Dir, and an empty one, go by the directory that this process had when the
+	// pool's first worker was started.
 	Dir string
 
 	// Stdout and Stderr receive what workers print, in whole lines; nil means
@@ -84,8 +88,9 @@ type ProcessPool struct {
 	Stdout, Stderr io.Writer
 
 	// Logger is told of starts, deaths and replacements of workers, of starts that
-	// fail, of a result or an error that takes longer than KillDelay to be decoded,
-	// and of lines that cannot be written. If it is nil, the pool is silent. Its
+	// fail, of workers that are stopped in an item (by SIGSTOP, or a debugger), of a
+	// result or an error that takes longer than KillDelay to be decoded, and of lines
+	// that cannot be written. If it is nil, the pool is silent. Its
 	// handler runs without locks, on a goroutine of its own, and what has something
 	// to say waits for it: a call, or Close. If the handler panics or calls
 	// runtime.Goexit, the record is lost, and os.Stderr is told once.
@@ -169,7 +174,7 @@ func (p *ProcessPool) config() supervisor.Config {
 	orDefault(&c.StartTimeout, 10*time.Second)
 	orDefault(&c.KillDelay, time.Second)
 	if c.Launcher == nil {
-		c.Launcher = proc.Local{}
+		c.Launcher = new(proc.Local)
 	}
 	if p.Stdout != nil {
 		c.Stdout = func() io.Writer { return p.Stdout }

@@ -37,7 +37,7 @@ func Init() {
 // serveParent is the life of a worker process.
 func serveParent(in *proc.Inherited) {
 	link := worker.Link{
-		Requests: in.Requests, Results: in.Results, Parent: in.Parent, Die: proc.DieWithGroup, OpenResident: proc.OpenResident,
+		Requests: in.Requests, Results: in.Results, Ready: in.Settle, Die: proc.DieWithGroup, OpenResident: proc.OpenResident,
 	}
 	if in.Shared != nil {
 		if m, err := shm.Map(in.Shared.Up, in.Shared.Down); err == nil { // else there were not the addresses for it

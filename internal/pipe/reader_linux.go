@@ -1,7 +1,6 @@
 package pipe
 
 import (
-	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -21,7 +20,12 @@ import (
 // and on an idle processor, for which the writer pays 15 µs. So the poller does not know
 // the pipe. It knows an epoll instance that holds the pipe, and in which the pipe is armed
 // only while Read waits.
+//
+// Without an instance of epoll a Reader is plain: it leaves all waiting to the runtime's
+// poller, or blocks if that does not know the pipe either.
 type Reader struct {
+	plain *os.File // the pipe of a plain Reader, which uses nothing else; else nil
+
 	fd        int      // of the pipe; does not block
 	epoll     *os.File // the instance; the poller knows it
 	epollFd   int
@@ -49,43 +53,62 @@ const (
 	spinAgain  = 16 // Polls, of which one spins
 )
 
-// NewReader returns a Reader of f, which it takes over, even if it fails.
-func NewReader(f *os.File) (_ *Reader, err error) {
-	defer f.Close()
-	r := &Reader{fd: -1}
-	defer func() {
-		if err != nil {
-			r.Close()
-		}
-	}()
+// NewReader returns a Reader of f, which it takes over, even if it fails. It fails only if
+// f is closed.
+func NewReader(f *os.File) (*Reader, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	if e := conn.Control(func(fd uintptr) { r.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); e != nil || err != nil {
-		return nil, errors.Join(e, os.NewSyscallError("dup", err))
+	r := &Reader{fd: -1}
+	var refusal error
+	if err := conn.Control(func(fd uintptr) { refusal = r.open(int(fd)) }); err != nil {
+		return nil, err
+	}
+	if refusal != nil {
+		r.Close()
+		return NewPlainReader(f), nil
+	}
+	f.Close()
+	return r, nil
+}
+
+// NewPlainReader returns a plain Reader of f, which it takes over.
+func NewPlainReader(f *os.File) *Reader { return &Reader{plain: f} }
+
+// open makes r read a duplicate of fd.
+func (r *Reader) open(fd int) (err error) {
+	if r.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		r.fd = -1
+		return err
 	}
 	if err := unix.SetNonblock(r.fd, true); err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return err
 	}
 	if r.epollFd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return err
 	}
 	if err := unix.SetNonblock(r.epollFd, true); err != nil { // or the poller would not take it
 		unix.Close(r.epollFd)
-		return nil, os.NewSyscallError("fcntl", err)
+		return err
 	}
 	r.epoll = os.NewFile(uintptr(r.epollFd), "epoll")
 	if err := unix.EpollCtl(r.epollFd, unix.EPOLL_CTL_ADD, r.fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
-		return nil, os.NewSyscallError("epoll_ctl", err)
+		return err
+	}
+	if err := r.epoll.SetReadDeadline(time.Time{}); err != nil { // the poller does not take it
+		return err
 	}
 	r.step = r.readOrArm
 	r.epollConn, err = r.epoll.SyscallConn()
-	return r, err
+	return err
 }
 
 // Read waits, by the runtime's poller, until there is something to read.
 func (r *Reader) Read(b []byte) (int, error) {
+	if r.plain != nil {
+		return r.plain.Read(b)
+	}
 	r.b = b
 	err := r.epollConn.Read(r.step)
 	r.b = nil
@@ -139,11 +162,12 @@ func (r *Reader) disarm() (bool, error) {
 	return !r.armed, os.NewSyscallError("epoll_wait", err)
 }
 
-// Poll waits in system calls, for at most d and a spin, until there is something to read.
+// Poll waits in system calls, for at most d and a spin, until there is something to read. A
+// plain Reader returns at once.
 // The runtime takes half as long to go on from there as it does to go on from its poller,
 // but no other goroutine has the processor until the runtime looks, 20 µs to 10 ms later.
 func (r *Reader) Poll(d time.Duration) {
-	if !r.spin() {
+	if r.plain == nil && !r.spin() {
 		r.ready(unix.NsecToTimespec(int64(d)))
 	}
 }
@@ -182,10 +206,18 @@ func (r *Reader) ready(timeout unix.Timespec) bool {
 }
 
 // SetReadDeadline is as for an os.File.
-func (r *Reader) SetReadDeadline(t time.Time) error { return r.epoll.SetReadDeadline(t) }
+func (r *Reader) SetReadDeadline(t time.Time) error {
+	if r.plain != nil {
+		return r.plain.SetReadDeadline(t)
+	}
+	return r.epoll.SetReadDeadline(t)
+}
 
 // Close closes the pipe's reading end and gives back what the Reader holds.
 func (r *Reader) Close() error {
+	if r.plain != nil {
+		return r.plain.Close()
+	}
 	if r.epoll != nil {
 		r.epoll.Close()
 	}

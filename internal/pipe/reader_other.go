@@ -14,6 +14,9 @@ type Reader struct{ f *os.File }
 // NewReader returns a Reader of f, which it takes over.
 func NewReader(f *os.File) (*Reader, error) { return &Reader{f}, nil }
 
+// NewPlainReader returns the same: there is no other kind.
+func NewPlainReader(f *os.File) *Reader { return &Reader{f} }
+
 // Read waits, by the runtime's poller, until there is something to read.
 func (r *Reader) Read(b []byte) (int, error) { return r.f.Read(b) }
 

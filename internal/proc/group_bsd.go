@@ -9,16 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func executable() (string, error) { return os.Executable() }
-
 func exitFile(int) *os.File { return nil }
 
 // wait waits until the leader has ended, without reaping it, so that its number still
-// belongs to it.
-func (g *group) wait() {
+// belongs to it. It returns false if the system refuses that.
+func (g *group) wait() bool {
+	if g.fault("waitid") != nil {
+		return false
+	}
 	kq, err := unix.Kqueue()
 	if err != nil {
-		return
+		return false
 	}
 	defer unix.Close(kq)
 	unix.CloseOnExec(kq)
@@ -26,14 +27,19 @@ func (g *group) wait() {
 	unix.SetKevent(&change[0], g.pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
 	change[0].Fflags = unix.NOTE_EXIT
 	events := make([]unix.Kevent_t, 1)
-	_ = retryInterrupted(func() error { // ESRCH: it has ended already
-		_, err := unix.Kevent(kq, change[:], events, nil)
+	err = retryInterrupted(func() error {
+		n, err := unix.Kevent(kq, change[:], events, nil)
+		if err == nil && n == 1 && events[0].Flags&unix.EV_ERROR != 0 {
+			err = unix.Errno(events[0].Data)
+		}
 		return err
 	})
+	return err == nil || err == unix.ESRCH // it has ended already
 }
 
-// killGroupAtEOF does nothing: the goroutine that reads the parent-death pipe must do.
-func killGroupAtEOF(int) {}
+// reapOrphans does nothing: this process does not become the parent of those that have lost
+// theirs.
+func (g *group) reapOrphans() {}
 
 // resident cannot be known here without running another program.
 func resident(int) (int64, error) { return 0, errors.ErrUnsupported }

@@ -2,14 +2,18 @@ package proc
 
 import (
 	"os"
+	"os/exec"
 	"strconv"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// executable is the file that a worker runs. The link stays valid when the file is
-// replaced or removed while the program runs.
-func executable() (string, error) { return "/proc/self/exe", nil }
+// setSession makes cmd start as the leader of a session of its own. The parent-death signal
+// would be no help: it is tied to the thread that starts a process, and lost if the process
+// executes another program from any thread but its first.
+func setSession(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
 // exitFile returns a file that can be read from when child pid has ended, or nil if the
 // kernel has no such thing. os has another: this one does not block.
@@ -22,41 +26,75 @@ func exitFile(pid int) *os.File {
 }
 
 // wait waits until the leader has ended, without reaping it, so that its number still
-// belongs to it. A system call that waits would hold a processor until the runtime takes
-// it away, up to 10 ms later.
-func (g *group) wait() {
+// belongs to it. It returns false if the system refuses that. A system call that waits would
+// hold a processor until the runtime takes it away, up to 10 ms later.
+func (g *group) wait() bool {
 	if g.exit != nil {
-		if conn, err := g.exit.SyscallConn(); err == nil && conn.Read(func(uintptr) bool { return g.ended(unix.WNOHANG) }) == nil {
-			return
+		if conn, err := g.exit.SyscallConn(); err == nil && conn.Read(readable) == nil {
+			return true
 		}
 	}
-	g.ended(0)
-}
-
-// ended reports whether the leader has ended; without WNOHANG it waits for that.
-func (g *group) ended(options int) bool {
 	var info unix.Siginfo
-	err := retryInterrupted(func() error {
-		return unix.Waitid(unix.P_PID, g.pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
-	})
-	return err != nil || info.Signo != 0
+	err := g.waitid(&info, unix.WEXITED|unix.WNOWAIT)
+	return err == nil || err == unix.ECHILD // something else in this process has reaped it
 }
 
-// killGroupAtEOF has the kernel kill this process group when the other end of the
-// parent-death pipe is closed, which the death of the parent does. The goroutine that
-// reads the pipe does the same on every system, but it needs a processor: with every one
-// of them taken by spinning goroutines that was measured to take 40 to 100 ms, and this
-// 0.5 ms. It is only worth having if all of it works.
-func killGroupAtEOF(fd int) {
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETSIG, int(unix.SIGKILL)); err != nil {
+// readable reports whether a file can be read from.
+func readable(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// waitid waits for what the options say of the leader.
+func (g *group) waitid(info *unix.Siginfo, options int) error {
+	if err := g.fault("waitid"); err != nil {
+		return err
+	}
+	return retryInterrupted(func() error { return unix.Waitid(unix.P_PID, g.pid, info, options, nil) })
+}
+
+// stopped reports whether the leader has been stopped by a signal.
+func (g *group) stopped() bool {
+	var info unix.Siginfo
+	err := g.waitid(&info, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT)
+	return err == nil && info.Signo != 0
+}
+
+// orphanLimit is how many milliseconds a process that was killed may take to end.
+const orphanLimit = 1000
+
+// reapOrphans reaps what was in the group if this process has to: where it is the init
+// process, as in containers, or has declared itself a subreaper. Otherwise another process
+// does. The leader has been reaped and the rest killed.
+func (g *group) reapOrphans() {
+	if !adoptsOrphans() {
 		return
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETOWN, -unix.Getpgrp()); err != nil {
-		return
+	for looks := 0; looks < orphanLimit; {
+		if _, err := unix.Getpgid(g.pid); err == nil {
+			return // the number is another's already, since none of the group is left
+		}
+		switch pid, err := unix.Wait4(-g.pid, nil, unix.WNOHANG, nil); {
+		case pid > 0 || err == unix.EINTR:
+		case err != nil:
+			return // none is left
+		default: // by the system's clock, which does not stand still in a bubble
+			looks++
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil)
+		}
 	}
-	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil {
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_ASYNC)
+}
+
+// adoptsOrphans reports whether this process becomes the parent of those that have lost
+// theirs.
+func adoptsOrphans() bool {
+	if os.Getpid() == 1 {
+		return true
 	}
+	var subreaper int32
+	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0)
+	return err == nil && subreaper != 0
 }
 
 // resident is the memory that process pid has in use and shares with no other, in bytes.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"example.com/parallel/internal/pipe"
+	"example.com/parallel/internal/transport"
 )
 
 // What a worker inherits, by descriptor number, behind the three standard ones.
@@ -23,34 +24,69 @@ const (
 
 // group is a worker and all that it started: a process group that the worker leads.
 type group struct {
-	pid  int
-	exit *os.File // can be read from when the leader has ended; nil if there is no such thing
+	pid   int
+	exit  *os.File              // can be read from when the leader has ended; nil if there is no such thing
+	fault func(op string) error // see Local.Fault
 }
 
-// attach makes cmd start in a group of its own with files, in the order of the constants
-// above, and returns the mark that tells it of them.
-func attach(cmd *exec.Cmd, files []*os.File) (mark string, err error) {
+// attach makes cmd start with files, in the order of the constants above, as the leader of a
+// session or, without that, of a process group. It returns the mark that tells the worker of
+// the files.
+func attach(cmd *exec.Cmd, files []*os.File, session bool) (mark string, err error) {
 	cmd.ExtraFiles = files
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if session {
+		setSession(cmd)
+	} else {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	}
 	return fmt.Sprint(len(files)), nil
 }
 
+// refused reports whether the system may not allow, or not know, a system call.
+func refused(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS)
+}
+
 // newGroup returns the group that the started cmd leads.
-func newGroup(cmd *exec.Cmd) (*group, error) {
-	return &group{cmd.Process.Pid, exitFile(cmd.Process.Pid)}, nil
+func newGroup(cmd *exec.Cmd, fault func(op string) error) (*group, error) {
+	g := &group{pid: cmd.Process.Pid, fault: fault}
+	if fault("pidfd") == nil {
+		g.exit = exitFile(g.pid)
+	}
+	return g, nil
 }
 
 // kill ends every process of the group, and the leader, which may have left it. The leader
-// must not have been reaped yet: until then no other process can have its number.
-func (g *group) kill() {
+// must not have been reaped yet: until then no other process can have its number. The error
+// says that the leader may not be killed.
+func (g *group) kill() error {
+	if err := g.fault("kill"); err != nil {
+		return err
+	}
 	_ = syscall.Kill(-g.pid, syscall.SIGKILL)
-	_ = syscall.Kill(g.pid, syscall.SIGKILL)
+	if err := syscall.Kill(g.pid, syscall.SIGKILL); err != syscall.ESRCH {
+		return err
+	}
+	return nil
 }
 
 func (g *group) close() {
 	if g.exit != nil {
 		g.exit.Close()
 	}
+}
+
+// reapByNumber reaps process pid, for which os has failed to wait.
+func reapByNumber(pid int) transport.Exit {
+	var status syscall.WaitStatus
+	err := retryInterrupted(func() error {
+		_, err := syscall.Wait4(pid, &status, 0, nil)
+		return err
+	})
+	if err != nil { // something else in this process has reaped it, and has its status
+		return transport.Exit{Code: -1}
+	}
+	return transport.Exit{Code: status.ExitStatus(), Signal: exitSignal(status)}
 }
 
 // inherit takes over the files that the mark tells of, so that nothing that this process
@@ -70,7 +106,7 @@ func inherit(mark string) (*Inherited, error) {
 	}
 	in := &Inherited{
 		Results: os.NewFile(fdResults, "results"),
-		Parent:  os.NewFile(fdParent, "parent"),
+		parent:  os.NewFile(fdParent, "parent"),
 	}
 	var err error
 	if in.Requests, err = pipe.NewReader(os.NewFile(fdRequests, "requests")); err != nil {
@@ -79,7 +115,6 @@ func inherit(mark string) (*Inherited, error) {
 	if fdRequests+n > fdUp {
 		in.Shared = &Shared{os.NewFile(fdUp, "worker's segment"), os.NewFile(fdDown, "parent's segment")}
 	}
-	killGroupAtEOF(fdParent)
 	return in, nil
 }
 
@@ -92,9 +127,10 @@ func DieWithGroup() {
 	os.Exit(2)
 }
 
-// exitSignal is the signal that ended the process, nil if none did.
-func exitSignal(state *os.ProcessState) os.Signal {
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+// exitSignal is the signal that ended a process, whose status is a syscall.WaitStatus; nil if
+// none did.
+func exitSignal(status any) os.Signal {
+	if ws, ok := status.(syscall.WaitStatus); ok && ws.Signaled() {
 		return ws.Signal()
 	}
 	return nil

@@ -4,6 +4,7 @@ package proc
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/transport"
@@ -25,10 +25,10 @@ func init() {
 		stay() // it may take a moment
 	}
 	roles["leave the group"] = func() {
-		if err := syscall.Setpgid(0, syscall.Getppid()); err != nil {
-			_ = syscall.Setpgid(0, 0)
+		if syscall.Setpgid(0, syscall.Getppid()) == nil || syscall.Setpgid(0, 0) == nil {
+			report()
 		}
-		report()
+		fmt.Print("tried")
 		stay()
 	}
 }
@@ -36,7 +36,7 @@ func init() {
 // TestKillAfterWaitDoesNothing gives a process that has been reaped the number of another.
 func TestKillAfterWaitDoesNothing(t *testing.T) {
 	testkit.CheckLeaks(t)
-	reaped, other := launch(t, Local{}, "echo"), launch(t, Local{}, "echo")
+	reaped, other := launch(t, new(Local), "echo"), launch(t, new(Local), "echo")
 	reaped.Requests.Close()
 	reaped.Process.Wait()
 	p := reaped.Process.(*process)
@@ -56,7 +56,7 @@ func TestNothingIsLeftOfAGroup(t *testing.T) {
 		t.Run(role, func(t *testing.T) {
 			testkit.CheckLeaks(t)
 			dir := reportDir(t)
-			w := launch(t, Local{}, role, dirVariable+"="+dir)
+			w := launch(t, new(Local), role, dirVariable+"="+dir)
 			n := map[string]int{"leave a child": 1, "have a child": 2}[role]
 			testkit.WaitFor(t, "all processes to report", func() bool { return len(reported(t, dir)) == n })
 			if role == "leave a child" {
@@ -72,54 +72,28 @@ func TestNothingIsLeftOfAGroup(t *testing.T) {
 	}
 }
 
-// TestLeaderHasLeftItsGroup kills a worker that is in another group.
+// TestLeaderHasLeftItsGroup kills a worker that is in another group, which it can be only if
+// it has no session of its own.
 func TestLeaderHasLeftItsGroup(t *testing.T) {
-	testkit.CheckLeaks(t)
-	dir := reportDir(t)
-	w := launch(t, Local{}, "leave the group", dirVariable+"="+dir)
-	testkit.WaitFor(t, "it to report", func() bool { return len(reported(t, dir)) == 1 })
-	w.Process.Kill()
-	if e := w.Process.Wait(); e.Signal != os.Kill {
-		t.Errorf("it ended with %+v", e)
-	}
-}
-
-// TestParentDeath kills a parent. Its worker ends, in whatever state, with all that it has
-// started.
-func TestParentDeath(t *testing.T) {
-	for _, test := range []struct {
-		role      string
-		processes int
-	}{{"wait", 1}, {"spin", 1}, {"have a child", 2}, {"stop", 1}, {"deaf", 1}, {"nested", 2}} {
-		t.Run(test.role, func(t *testing.T) {
-			if (test.role == "stop" || test.role == "deaf") && runtime.GOOS != "linux" {
-				t.Skip("it takes the kernel, which does not do it here")
-			}
+	for _, sessions := range []bool{true, false} {
+		t.Run(fmt.Sprint("sessions=", sessions), func(t *testing.T) {
 			testkit.CheckLeaks(t)
 			dir := reportDir(t)
-			parent := again("parent")
-			parent.Env = append(parent.Env, roleVariable+"_WORKER="+test.role, dirVariable+"="+dir)
-			parent.Stderr = os.Stderr
-			if err := parent.Start(); err != nil {
+			l := new(Local)
+			if !sessions {
+				l.Fault = failing("session")
+			}
+			w := launch(t, l, "leave the group", dirVariable+"="+dir)
+			if _, err := io.ReadFull(w.Stdout, make([]byte, len("tried"))); err != nil {
 				t.Fatal(err)
 			}
-			var pids []int
-			testkit.WaitFor(t, "all processes to report", func() bool {
-				pids = reported(t, dir)
-				return len(pids) == test.processes
-			})
-			if test.role == "stop" {
-				testkit.WaitFor(t, "the worker to stop", func() bool { return state(pids[0]) == "T" })
+			if left := len(reported(t, dir)) == 1; left == sessions {
+				t.Errorf("it has left its group: %v", left)
 			}
-			if err := parent.Process.Kill(); err != nil {
-				t.Fatal(err)
+			w.Process.Kill()
+			if e := w.Process.Wait(); e.Signal != os.Kill {
+				t.Errorf("it ended with %+v", e)
 			}
-			_ = parent.Wait()
-			killed := time.Now()
-			for _, pid := range pids {
-				testkit.WaitFor(t, fmt.Sprint("the end of process ", pid), func() bool { return gone(pid) })
-			}
-			t.Logf("%d processes were gone after %v", len(pids), time.Since(killed))
 		})
 	}
 }
@@ -134,7 +108,7 @@ func TestWorkersChildrenInheritNothing(t *testing.T) {
 	for _, target := range testkit.Descriptors() {
 		before[target] = true
 	}
-	w := launch(t, Local{}, "have a child list its descriptors")
+	w := launch(t, new(Local), "have a child list its descriptors")
 	for _, line := range strings.Split(strings.TrimSpace(output(t, w)), "\n") {
 		fd, target, _ := strings.Cut(line, " ")
 		if n, err := strconv.Atoi(fd); err != nil || n > 2 && !before[target] {

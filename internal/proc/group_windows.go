@@ -12,14 +12,19 @@ import (
 	"golang.org/x/sys/windows"
 
 	"example.com/parallel/internal/pipe"
+	"example.com/parallel/internal/transport"
 )
 
 // group is a worker and all that it started: a job object, which the system ends when its
 // last handle is closed, as the death of the parent does.
-type group struct{ job, leader windows.Handle }
+type group struct {
+	job, leader windows.Handle
+	fault       func(op string) error // see Local.Fault
+}
 
-// attach makes cmd inherit files, and returns the mark that tells it of them.
-func attach(cmd *exec.Cmd, files []*os.File) (mark string, err error) {
+// attach makes cmd inherit files, and returns the mark that tells it of them. There are no
+// sessions.
+func attach(cmd *exec.Cmd, files []*os.File, _ bool) (mark string, err error) {
 	var handles []string
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	for _, f := range files {
@@ -33,13 +38,15 @@ func attach(cmd *exec.Cmd, files []*os.File) (mark string, err error) {
 	return strings.Join(handles, ","), nil
 }
 
+func refused(error) bool { return false }
+
 // newGroup puts the started cmd into a job.
-func newGroup(cmd *exec.Cmd) (*group, error) {
+func newGroup(cmd *exec.Cmd, fault func(op string) error) (*group, error) {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("CreateJobObject: %w", err)
 	}
-	g := &group{job: job}
+	g := &group{job: job, fault: fault}
 	info := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{
 		BasicLimitInformation: windows.JOBOBJECT_BASIC_LIMIT_INFORMATION{LimitFlags: windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE},
 	}
@@ -63,10 +70,30 @@ func newGroup(cmd *exec.Cmd) (*group, error) {
 }
 
 // kill ends every process of the job.
-func (g *group) kill() { _ = windows.TerminateJobObject(g.job, 1) }
+func (g *group) kill() error {
+	if err := g.fault("kill"); err != nil {
+		return err
+	}
+	return windows.TerminateJobObject(g.job, 1)
+}
 
-// wait waits until the leader has ended.
-func (g *group) wait() { _, _ = windows.WaitForSingleObject(g.leader, windows.INFINITE) }
+// wait waits until the leader has ended. It returns false if the system refuses that.
+func (g *group) wait() bool {
+	if g.fault("waitid") != nil {
+		return false
+	}
+	event, err := windows.WaitForSingleObject(g.leader, windows.INFINITE)
+	return err == nil && event == windows.WAIT_OBJECT_0
+}
+
+// reapOrphans does nothing: there are no zombies.
+func (g *group) reapOrphans() {}
+
+// stopped is false: a process here is not stopped as a whole.
+func (g *group) stopped() bool { return false }
+
+// reapByNumber knows no more than os.
+func reapByNumber(int) transport.Exit { return transport.Exit{Code: -1} }
 
 func (g *group) close() {
 	_ = windows.CloseHandle(g.job)
@@ -93,10 +120,8 @@ func inherit(mark string) (*Inherited, error) {
 		return nil, errMark(mark)
 	}
 	requests, err := pipe.NewReader(files[0])
-	return &Inherited{Requests: requests, Results: files[1], Parent: files[2]}, err
+	return &Inherited{Requests: requests, Results: files[1], parent: files[2]}, err
 }
-
-func executable() (string, error) { return os.Executable() }
 
 // DieWithGroup ends this worker process; the job takes the rest. It does not return.
 func DieWithGroup() { os.Exit(2) }
@@ -105,4 +130,4 @@ func DieWithGroup() { os.Exit(2) }
 func resident(int) (int64, error) { return 0, errors.ErrUnsupported }
 
 // exitSignal is nil: processes here end with codes.
-func exitSignal(*os.ProcessState) os.Signal { return nil }
+func exitSignal(any) os.Signal { return nil }

@@ -22,11 +22,11 @@ import (
 func TestTalk(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		launcher Local
+		launcher *Local
 	}{
-		{"zero value", Local{}},
-		{"NoShared", Local{NoShared: true}},
-		{"SharedInFile", Local{SharedInFile: true}},
+		{"zero value", new(Local)},
+		{"NoShared", &Local{NoShared: true}},
+		{"SharedInFile", &Local{SharedInFile: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			testkit.CheckLeaks(t)
@@ -54,7 +54,7 @@ func TestTalk(t *testing.T) {
 
 func TestOutput(t *testing.T) {
 	testkit.CheckLeaks(t)
-	w := launch(t, Local{}, "talk")
+	w := launch(t, new(Local), "talk")
 	if got := output(t, w); got != "out" {
 		t.Errorf("standard output %q", got)
 	}
@@ -68,7 +68,7 @@ func TestSegmentIsShared(t *testing.T) {
 	for _, inFile := range []bool{false, true} {
 		t.Run(fmt.Sprint("inFile=", inFile), func(t *testing.T) {
 			testkit.CheckLeaks(t)
-			w := launch(t, Local{SharedInFile: inFile}, "segment")
+			w := launch(t, &Local{SharedInFile: inFile}, "segment")
 			if w.Shared == nil {
 				w.Process.Wait()
 				t.Skip("there are no segments on this system")
@@ -104,16 +104,19 @@ func TestEnvironment(t *testing.T) {
 		want []string
 		not  []string
 	}{
-		{"nothing", transport.Spec{}, []string{"PROC_TEST_A=ours", "GOMAXPROCS=100"}, []string{"GOMEMLIMIT="}},
+		{"nothing", transport.Spec{},
+			[]string{"PROC_TEST_A=ours", "GOMAXPROCS=100", "runtime: GOMAXPROCS=100 GOMEMLIMIT=9223372036854775807"}, []string{"GOMEMLIMIT="}},
 		{"all", transport.Spec{Dir: dir, MaxMemoryBytes: 1 << 40, GOMAXPROCS: 3, Env: []string{"PROC_TEST_B=its"}},
-			[]string{"Dir=" + dir + " <nil>", "PROC_TEST_A=ours", "PROC_TEST_B=its", "GOMAXPROCS=3", "GOMEMLIMIT=989560464993"}, nil},
+			[]string{"Dir=" + dir + " <nil>", "PROC_TEST_A=ours", "PROC_TEST_B=its", "GOMAXPROCS=100", "runtime: GOMAXPROCS=3 GOMEMLIMIT=989560464993"},
+			[]string{"GOMEMLIMIT="}},
 		{"Env counts", transport.Spec{MaxMemoryBytes: 1 << 40, GOMAXPROCS: 3, Env: []string{"GOMAXPROCS=2", "GOMEMLIMIT=off", markVariable + "=nonsense"}},
-			[]string{"GOMAXPROCS=2", "GOMEMLIMIT=off"}, nil},
-		{"no limit is too large", transport.Spec{MaxMemoryBytes: math.MaxInt64}, []string{"GOMEMLIMIT=8301034833169298220"}, nil},
+			[]string{"GOMAXPROCS=2", "GOMEMLIMIT=off", "runtime: GOMAXPROCS=2 GOMEMLIMIT=9223372036854775807"}, nil},
+		{"no limit is too large", transport.Spec{MaxMemoryBytes: math.MaxInt64},
+			[]string{"runtime: GOMAXPROCS=100 GOMEMLIMIT=8301034833169298220"}, []string{"GOMEMLIMIT="}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.spec.Env = append(test.spec.Env, roleVariable+"=environment", "GORACE=atexit_sleep_ms=0")
-			w, err := Local{}.Launch(t.Context(), test.spec)
+			w, err := new(Local).Launch(t.Context(), test.spec)
 			if errors.Is(err, errors.ErrUnsupported) {
 				t.Skip("there are no worker processes on this system")
 			}
@@ -141,14 +144,14 @@ func TestEnvironment(t *testing.T) {
 
 func TestMissingDirectory(t *testing.T) {
 	testkit.CheckLeaks(t)
-	_, err := Local{}.Launch(t.Context(), transport.Spec{Dir: filepath.Join(t.TempDir(), "none")})
+	_, err := new(Local).Launch(t.Context(), transport.Spec{Dir: filepath.Join(t.TempDir(), "none")})
 	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "ProcessPool.Dir: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestMalformedMark(t *testing.T) {
-	for _, mark := range []string{"", "nonsense", "2", "4", "6", "-3", "1,2", "1,x,3"} {
+	for _, mark := range []string{"", "nonsense", "2", "4", "6", "-3", "1,2", "1,x,3", "3 nonsense", `3 "GOMAXPROCS" nonsense`, `3 "" `} {
 		t.Run(mark, func(t *testing.T) {
 			cmd := again("wait")
 			cmd.Env = append(cmd.Env, markVariable+"="+mark)
@@ -167,7 +170,9 @@ func TestMalformedMark(t *testing.T) {
 var errInjected = errors.New("injected fault")
 
 // canDoWithout is operations of a start whose failure does not end it.
-var canDoWithout = map[string]bool{"memfd": true, "seal": true, "proc": true, "file": true}
+var canDoWithout = map[string]bool{
+	"proc": true, "epoll": true, "setsig": true, "null": true, "memfd": true, "seal": true, "file": true, "session": true, "pidfd": true,
+}
 
 // TestFaultsInAStart has the first operation of a start fail, then the second, until a
 // start meets no fault.
@@ -175,52 +180,63 @@ func TestFaultsInAStart(t *testing.T) {
 	var operations []string
 	for n := 0; ; n++ {
 		failed := ""
-		t.Run(fmt.Sprint("operation=", n), func(t *testing.T) {
-			testkit.CheckLeaks(t)
-			at := 0
-			l := Local{Fault: func(op string) error {
-				if at++; at-1 != n {
-					return nil
-				}
-				failed = op
-				return errInjected
-			}}
-			w, err := l.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
-			if errors.Is(err, errors.ErrUnsupported) {
-				failed = ""
-				t.Skip("there are no worker processes on this system")
-			}
-			if failed == "" || err == nil || canDoWithout[failed] {
-				if err != nil || failed != "" && !canDoWithout[failed] {
-					t.Fatalf("a fault in %q: error %v", failed, err)
-				}
-				closeWorker(w)
-				w.Process.Wait()
-				return
-			}
-			if err != errInjected || w != nil {
-				t.Errorf("a fault in %q: %v, %v", failed, w, err)
-			}
-		})
+		t.Run(fmt.Sprint("operation=", n), func(t *testing.T) { failed = faultInAStart(t, n) })
 		if failed == "" {
 			break
 		}
 		operations = append(operations, failed)
 	}
-	want := []string{"pipe", "pipe", "reader", "pipe", "pipe", "pipe", "memfd", "seal", "memfd", "seal", "proc", "start", "group"}
-	if runtime.GOOS != "linux" {
-		want = slices.DeleteFunc(want, func(op string) bool { return canDoWithout[op] })
+	want := []string{
+		"proc", "pipe", "pipe", "epoll", "pipe", "setsig", "pipe", "pipe", "null",
+		"memfd", "seal", "memfd", "seal", "proc", "session", "start", "pidfd", "group",
 	}
 	operations = slices.DeleteFunc(operations, func(op string) bool { return op == "file" })
+	if runtime.GOOS != "linux" {
+		want = slices.DeleteFunc(want, func(op string) bool { return canDoWithout[op] })
+		operations = slices.DeleteFunc(operations, func(op string) bool { return canDoWithout[op] })
+	}
 	if len(operations) > 0 && !slices.Equal(operations, want) {
 		t.Errorf("the operations of a start are %q, want %q", operations, want)
 	}
 }
 
+// faultInAStart has operation n of a start fail, and returns which it is.
+func faultInAStart(t *testing.T, n int) (failed string) {
+	testkit.CheckLeaks(t)
+	at := 0
+	l := &Local{Fault: func(op string) error {
+		if at++; at-1 != n {
+			return nil
+		}
+		failed = op
+		return errInjected
+	}}
+	w, err := l.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
+	at = n + 1 // nothing fails any more
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		t.Skip("there are no worker processes on this system")
+	case failed != "" && !canDoWithout[failed]:
+		if err != errInjected || w != nil {
+			t.Errorf("a fault in %q: %v, %v", failed, w, err)
+		}
+		return failed
+	case err != nil:
+		t.Fatalf("a fault in %q: error %v", failed, err)
+	}
+	defer closeWorker(w)
+	ask(t, w, "hello")
+	w.Requests.Close()
+	if e := w.Process.Wait(); e != (transport.Exit{}) {
+		t.Errorf("a fault in %q: it ended with %+v", failed, e)
+	}
+	return failed
+}
+
 func TestFaultInAWrite(t *testing.T) {
 	testkit.CheckLeaks(t)
 	broken := false
-	w := launch(t, Local{Fault: func(op string) error {
+	w := launch(t, &Local{Fault: func(op string) error {
 		if broken && op == "write" {
 			return errInjected
 		}
@@ -248,7 +264,7 @@ func TestManyAtOnce(t *testing.T) {
 	for i := range workers {
 		group.Go(func() {
 			var err error
-			workers[i], err = Local{}.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
+			workers[i], err = new(Local).Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
 			if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 				t.Error(err)
 			}

@@ -18,7 +18,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
 			testkit.CheckLeaks(t)
 			restore := testkit.LimitDescriptors(t, spare)
-			w, err := Local{}.Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
+			w, err := new(Local).Launch(t.Context(), transport.Spec{Env: []string{roleVariable + "=echo", "GORACE=atexit_sleep_ms=0"}})
 			restore()
 			if failed = err != nil; !failed {
 				closeWorker(w)

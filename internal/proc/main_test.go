@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,9 +25,24 @@ import (
 const (
 	roleVariable = "PROC_TEST_ROLE" // what a worker, or another process of a test, does
 	dirVariable  = "PROC_TEST_DIR"  // where it reports itself, by files named after process IDs
+
+	withoutVariable = "PROC_TEST_WITHOUT" // what a parent's launcher is to do without
 )
 
-var inherited = Inherit()
+var inherited = func() *Inherited {
+	if os.Getenv(roleVariable) == "hang before Inherit" {
+		report()
+		stay()
+	}
+	return Inherit()
+}()
+
+func init() {
+	if os.Getenv(roleVariable) == "hang in initialization" {
+		report()
+		stay()
+	}
+}
 
 func TestMain(m *testing.M) {
 	role, ok := os.LookupEnv(roleVariable)
@@ -34,11 +51,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case !ok:
 		fail("a worker without a role")
-	case inherited != nil && role != "deaf":
-		go func() {
-			_, _ = inherited.Parent.Read(make([]byte, 1))
-			DieWithGroup()
-		}()
+	case inherited != nil:
+		inherited.Settle()
 	}
 	if f, ok := roles[role]; ok {
 		f()
@@ -52,7 +66,6 @@ var roles = map[string]func(){
 	"echo":         func() { _, _ = io.Copy(inherited.Results, inherited.Requests) },
 	"exit with 7":  func() { os.Exit(7) },
 	"wait":         func() { report(); stay() },
-	"deaf":         func() { report(); stay() }, // does not read the parent-death pipe
 	"talk":         func() { fmt.Print("out"); fmt.Fprint(os.Stderr, "err") },
 	"environment":  environment,
 	"segment":      segment,
@@ -99,6 +112,16 @@ func report() {
 	}
 }
 
+// failing is a Fault that makes operations fail.
+func failing(ops ...string) func(op string) error {
+	return func(op string) error {
+		if slices.Contains(ops, op) {
+			return errInjected
+		}
+		return nil
+	}
+}
+
 // again is this test binary once more, as a process that is no worker.
 func again(role string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
@@ -116,6 +139,7 @@ func start(role string) {
 func environment() {
 	dir, err := os.Getwd()
 	fmt.Printf("Dir=%s %v\n", dir, err)
+	fmt.Printf("runtime: GOMAXPROCS=%d GOMEMLIMIT=%d\n", runtime.GOMAXPROCS(0), debug.SetMemoryLimit(-1))
 	for _, line := range os.Environ() {
 		fmt.Println(line)
 	}
@@ -146,15 +170,21 @@ func spin() {
 
 // parent starts a worker, and waits to be killed.
 func parent(role string) {
-	_, err := Local{}.Launch(context.Background(), transport.Spec{Env: []string{roleVariable + "=" + role}})
+	l := new(Local)
+	if op, ok := os.LookupEnv(withoutVariable); ok {
+		l.Fault = failing(op)
+	}
+	w, err := l.Launch(context.Background(), transport.Spec{Env: []string{roleVariable + "=" + role}})
 	if err != nil {
 		fail(err.Error())
 	}
+	fmt.Println("launched")
+	_, _ = io.Copy(os.Stderr, w.Stderr) // what goes wrong there
 	stay()
 }
 
 // launch starts a worker with that role. At its end the test closes all that it holds.
-func launch(t *testing.T, l Local, role string, env ...string) *transport.Worker {
+func launch(t *testing.T, l *Local, role string, env ...string) *transport.Worker {
 	t.Helper()
 	w, err := l.Launch(t.Context(), transport.Spec{Env: append(env, roleVariable+"="+role, "GORACE=atexit_sleep_ms=0")})
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -187,6 +217,26 @@ func ask(t *testing.T, w *transport.Worker, question string) {
 	answer := make([]byte, len(question))
 	if _, err := io.ReadFull(w.Results, answer); err != nil || string(answer) != question {
 		t.Fatalf("asked %q it answers %q, %v", question, answer, err)
+	}
+}
+
+// serveAndEnd has a worker in the role "echo" answer, and end by itself. Meanwhile it is waited
+// for.
+func serveAndEnd(t *testing.T, w *transport.Worker) {
+	t.Helper()
+	ended := make(chan transport.Exit, 1)
+	go func() { ended <- w.Process.Wait() }()
+	for i := range 100 {
+		ask(t, w, fmt.Sprint("question ", i))
+	}
+	select {
+	case e := <-ended:
+		t.Errorf("a worker that answers is said to have ended with %+v", e)
+	default:
+	}
+	w.Requests.Close()
+	if e := <-ended; e != (transport.Exit{}) {
+		t.Errorf("it ended with %+v", e)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 func TestExitCode(t *testing.T) {
 	testkit.CheckLeaks(t)
-	w := launch(t, Local{}, "exit with 7")
+	w := launch(t, new(Local), "exit with 7")
 	if e := w.Process.Wait(); e != (transport.Exit{Code: 7}) {
 		t.Errorf("it ended with %+v", e)
 	}
@@ -21,7 +21,7 @@ func TestExitCode(t *testing.T) {
 
 func TestKill(t *testing.T) {
 	testkit.CheckLeaks(t)
-	w := launch(t, Local{}, "echo")
+	w := launch(t, new(Local), "echo")
 	ask(t, w, "hello")
 	var group sync.WaitGroup
 	for range 4 {
@@ -43,7 +43,7 @@ func TestKill(t *testing.T) {
 
 func TestResident(t *testing.T) {
 	testkit.CheckLeaks(t)
-	w := launch(t, Local{}, "echo")
+	w := launch(t, new(Local), "echo")
 	ask(t, w, "hello")
 	n, err := w.Process.Resident()
 	if runtime.GOOS == "linux" {

@@ -1,6 +1,8 @@
 package shm
 
 import (
+	"encoding/binary"
+	"errors"
 	"os"
 	"strconv"
 
@@ -57,6 +59,34 @@ func memory(o Options, name string, size int64) (*os.File, error) {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	return f, nil
+}
+
+// reserve takes room on the disk for the words, the results buffer, and each ring until it is
+// full, and tells the worker how far that is: where there is no room, a write to its mapping
+// would end it. The parent notices by itself.
+func reserve(up, down *os.File) error {
+	room := [8]byte{}
+	binary.NativeEndian.PutUint64(room[:], ringReserve)
+	if _, err := down.WriteAt(room[:], wordRoom); err != nil {
+		return err
+	}
+	err := allocate(up, 0, RingsAt)
+	for ring := range rings {
+		if err == nil {
+			err = allocate(up, int64(RingsAt)+int64(ring)*stride, ringReserve)
+		}
+	}
+	return err
+}
+
+func allocate(f *os.File, at, n int64) (err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var refusal error
+	err = conn.Control(func(fd uintptr) { refusal = unix.Fallocate(int(fd), unix.FALLOC_FL_KEEP_SIZE, at, n) })
+	return errors.Join(err, os.NewSyscallError("fallocate", refusal))
 }
 
 // punchHole gives back the memory of n bytes of the file. What is read there afterwards is

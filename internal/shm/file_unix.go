@@ -19,6 +19,9 @@ func createFiles(o Options) (up, down, readOnly *os.File, err error) {
 	if up, _, err = createFile(o, upSize, false); err == nil {
 		down, readOnly, err = createFile(o, downSize, true)
 	}
+	if err == nil {
+		err = reserve(up, down)
+	}
 	return up, down, readOnly, err
 }
 

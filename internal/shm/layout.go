@@ -21,6 +21,9 @@ const (
 	// RingRoom is how many bytes are kept for a result whose size is not known.
 	RingRoom = 4 << 10
 
+	// ringReserve is how much of a ring is used in a file on a disk.
+	ringReserve = RingFull + RingRoom
+
 	upSize = RingsAt + rings*stride
 )
 
@@ -42,7 +45,7 @@ const (
 	byReference = 4 << 10
 
 	stride = 1 << (20 + 11*(^uint(0)>>63)) // from one ring or slot to the next; less if addresses are short
-	keep   = 1 << 20                       // bytes of each ring and slot that an idle worker keeps
+	keep   = ringReserve                   // bytes of each ring and slot that an idle worker keeps
 )
 
 // Where the worker's words stand, each of 8 bytes in the machine's order.
@@ -60,10 +63,11 @@ const (
 
 // Where the parent's words stand. The worker cannot write them, so they need no check.
 const (
-	wordTaken    = 0 // the item after the last whose result the parent has taken from a ring
-	wordDoorbell = 8 // how many frames the parent has written to the pipe that the worker should read at once
+	wordTaken    = 0  // the item after the last whose result the parent has taken from a ring
+	wordDoorbell = 8  // how many frames the parent has written to the pipe that the worker should read at once
+	wordRoom     = 16 // how many bytes of each ring have room on a disk; 0: all of them need none
 
-	downWordsSize = 16
+	downWordsSize = 24
 )
 
 // Fits reports whether items of so many bytes go through the segment: it is worth it, and

@@ -61,7 +61,7 @@ func TestWordsDoNotOverlap(t *testing.T) {
 		size  int
 	}{
 		{[]int{wordRunning, wordRecords, wordEnd, wordFirst, wordSize, wordDone, wordRing}, upWordsSize},
-		{[]int{wordTaken, wordDoorbell}, downWordsSize},
+		{[]int{wordTaken, wordDoorbell, wordRoom}, downWordsSize},
 	} {
 		seen := make(map[int]bool)
 		for _, word := range test.words {

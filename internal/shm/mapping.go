@@ -21,6 +21,7 @@ type Mapping struct {
 	up     []byte // what this process writes
 	down   []byte // what the parent writes; read-only if it is shared
 	shared bool
+	room   int // bytes of each ring that may be used
 	ring   Ring
 
 	running, records, end, first, size, which, done word
@@ -63,6 +64,9 @@ func Map(up, down *os.File) (*Mapping, error) {
 		unmap(m.up)
 		return nil, err
 	}
+	if m.room = stride; wordAt(m.down, wordRoom).Load() != 0 {
+		m.room = ringReserve
+	}
 	m.init()
 	return m, nil
 }
@@ -70,7 +74,7 @@ func Map(up, down *os.File) (*Mapping, error) {
 // Private returns memory for a worker without a segment. It has one ring, of RingFull and
 // RingRoom bytes, from which nothing is lent, and no slots.
 func Private() *Mapping {
-	m := &Mapping{up: make([]byte, RingsAt+RingFull+RingRoom), down: make([]byte, downWordsSize)}
+	m := &Mapping{up: make([]byte, RingsAt+ringReserve), down: make([]byte, downWordsSize), room: ringReserve}
 	m.init()
 	return m
 }

@@ -33,10 +33,7 @@ func (r *Ring) init(m *Mapping) {
 
 // fill makes one of the rings the one that is being filled.
 func (r *Ring) fill(which int) {
-	r.which, r.data = which, r.m.up[RingsAt:]
-	if r.m.shared {
-		r.data = r.m.up[RingsAt+which*stride:][:stride:stride]
-	}
+	r.which, r.data = which, r.m.up[RingsAt+which*stride:][:r.m.room:r.m.room]
 }
 
 // free reports whether the parent has taken what it was to take from a ring.

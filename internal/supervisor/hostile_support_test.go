@@ -221,6 +221,9 @@ func findRequests() int {
 			found = append(found, fd)
 		}
 	}
+	if len(found) == 0 && !testkit.Exists("/proc/self/fd") {
+		return -1
+	}
 	if len(found) != 1 {
 		panic(fmt.Sprint("the test is broken: the requests may be at ", found))
 	}

@@ -215,6 +215,8 @@ type watch struct {
 	starved   int       // looks in a row at which another worker had nothing to do
 	decoding  int       // the item whose result or error was being decoded at the last look; −1: none
 	decodeAt  time.Time // the look at which decoding was first seen; zero: the Logger has been told
+	stopped   bool      // the worker had been stopped in an item at the last look for that
+	stoppedAt time.Time // that look
 
 	progress progress  // at the last look
 	silence  patience  // with a worker that owes something; see progress
@@ -257,6 +259,7 @@ func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
 	s.lookHandOverLocked(now, again)
 	s.lookDecodingLocked(now, again)
 	if running != 0 {
+		s.lookSuspendedLocked(now, running)
 		s.lookTimeoutLocked(now, again)
 		s.lookMemoryLocked(now, again)
 	}
@@ -414,6 +417,24 @@ func (s *session) lookDecodingLocked(now time.Time, again *agenda) {
 			log.warn("parallel: still decoding what an item returned; the call waits", "pid", pid, "item", index, "decoding", took)
 		})
 		w.decodeAt = time.Time{}
+	}
+}
+
+// lookSuspendedLocked tells the Logger of a worker that has been stopped in an item, as by
+// SIGSTOP, once for each stop. That fails nothing: the worker may be continued.
+func (s *session) lookSuspendedLocked(now time.Time, running uint64) {
+	w, log := &s.watch, &s.call.pool.log
+	if log.to == nil || now.Sub(w.stoppedAt) < lookSilent {
+		return
+	}
+	before := w.stopped
+	w.stopped, w.stoppedAt = s.worker.link.Process.Activity().Stopped, now
+	if w.stopped && !before {
+		pid := s.worker.pid()
+		index, _ := s.window.indexOf(running)
+		s.tells.Go(func() { // no lock may be held while the Logger runs
+			log.warn("parallel: worker is stopped; its item waits until it is continued", "pid", pid, "item", index)
+		})
 	}
 }
 

@@ -272,7 +272,7 @@ func TestStartedWorkerIsKept(t *testing.T) {
 	pool := testPool(t, &parallel.ProcessPool{Size: 2})
 	ctx, cancel := context.WithCancel(t.Context())
 	var armed atomic.Bool
-	setLauncher(pool, proc.Local{Fault: func(op string) error {
+	setLauncher(pool, &proc.Local{Fault: func(op string) error {
 		if op == "write" && armed.CompareAndSwap(true, false) {
 			cancel() // while the worker has not been greeted
 		}

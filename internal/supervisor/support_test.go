@@ -51,7 +51,7 @@ func init() {
 // everyTransport has chosen.
 func testPool(t *testing.T, p *parallel.ProcessPool) *parallel.ProcessPool {
 	known(p)
-	setLauncher(p, launcher)
+	setLauncher(p, &proc.Local{NoShared: launcher.NoShared, SharedInFile: launcher.SharedInFile})
 	t.Cleanup(func() {
 		p.Close()
 		insides.Delete(&p.Env[0])
@@ -117,10 +117,10 @@ func setLauncher(p *parallel.ProcessPool, l transport.Launcher) { insideOf(p).la
 func hurryStarts(p *parallel.ProcessPool) { insideOf(p).hurry = true }
 
 // launchers are the ways in which a worker of this machine and its parent reach each other.
-var launchers = map[string]proc.Local{"segment": {}, "file": {SharedInFile: true}, "pipe": {NoShared: true}}
+var launchers = map[string]*proc.Local{"segment": new(proc.Local), "file": {SharedInFile: true}, "pipe": {NoShared: true}}
 
-// launcher starts the workers of pools that testPool is given.
-var launcher proc.Local
+// launcher is how the workers of pools are started that testPool is given.
+var launcher = launchers["segment"]
 
 // everyTransport runs test with workers that share a segment, in memory or in a file, and
 // with workers that share none.
@@ -128,7 +128,7 @@ func everyTransport(t *testing.T, test func(t *testing.T)) {
 	for _, name := range []string{"segment", "file", "pipe"} {
 		t.Run(name, func(t *testing.T) {
 			launcher = launchers[name]
-			t.Cleanup(func() { launcher = proc.Local{} })
+			t.Cleanup(func() { launcher = launchers["segment"] })
 			test(t)
 		})
 	}

@@ -145,6 +145,16 @@ func (w *window) contains(seq uint64) bool {
 	return !w.empty() && w.flights[0].seq <= seq && seq < w.flights[len(w.flights)-1].end()
 }
 
+// indexOf is the index of an item in flight.
+func (w *window) indexOf(seq uint64) (index int, ok bool) {
+	for _, f := range w.flights {
+		if f.seq <= seq && seq < f.end() {
+			return f.index + int(seq-f.seq), true
+		}
+	}
+	return 0, false
+}
+
 // freeSlot is a slot that none of the items is in, and 1; 0: there is none.
 func (w *window) freeSlot() int {
 	for i, n := range w.slots {

@@ -183,6 +183,9 @@ func TestWindowFirstAndContains(t *testing.T) {
 		if w.contains(seq) != want {
 			t.Errorf("contains(%d) is %v", seq, !want)
 		}
+		if index, ok := w.indexOf(seq); ok != want || ok && index != int(seq)+100 {
+			t.Errorf("item %d has index %d, %v", seq, index, ok)
+		}
 	}
 }
 

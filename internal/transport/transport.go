@@ -9,7 +9,7 @@
 //	                                     └ Stdout, Stderr
 //
 // A launcher knows nothing of calls, and the supervisor nothing of processes, pipes or
-// platforms. proc.Local starts workers on this machine. Another launcher, which runs a
+// platforms. A proc.Local starts workers on this machine. Another launcher, which runs a
 // command of the user's and speaks over its standard input and output, implements the same
 // interfaces with Shared and Stdout nil.
 package transport
@@ -23,7 +23,7 @@ import (
 	"example.com/parallel/internal/shm"
 )
 
-// Launcher starts workers. It is safe for concurrent use.
+// Launcher starts the workers of a pool. It is safe for concurrent use.
 type Launcher interface {
 	// Launch starts a worker and returns as soon as it can be written to. That the
 	// process has started does not mean that it is ready. The context ends the start, not
@@ -34,7 +34,7 @@ type Launcher interface {
 // Spec is what a worker is started with.
 type Spec struct {
 	Env            []string // appended to this process's environment; of two values for a name the later counts
-	Dir            string   // working directory; empty: this process's
+	Dir            string   // working directory; empty: this process's. Environment and directory are those of the launcher's first start
 	MaxMemoryBytes int64    // what Process.Resident should stay below; 0: no limit
 	GOMAXPROCS     int      // its share of the processors, unless Env says otherwise; 0: not set
 }
@@ -51,7 +51,7 @@ type Worker struct {
 }
 
 // Process is a worker process with all that it has started. Its methods may be called from
-// any goroutine. PID, Kill and Resident do not block, since they are called with locks held.
+// any goroutine. All but Wait do not block, since they are called with locks held.
 type Process interface {
 	// PID is the process ID; 0 if the launcher does not know it, since the worker runs elsewhere.
 	PID() int
@@ -73,8 +73,8 @@ type Process interface {
 
 // Activity is what a process is doing at a moment.
 type Activity struct {
-	Known   bool          // the rest is
 	Stopped bool          // by a signal, or by a debugger
+	Known   bool          // the rest is
 	Eager   bool          // a thread of it is running, wants to run, or waits for a disk
 	CPU     time.Duration // that it has used, in steps of some milliseconds
 }
@@ -87,8 +87,8 @@ func (a Activity) CouldAct(before Activity) bool {
 
 // Exit is how a process ended.
 type Exit struct {
-	Code   int       // −1: a signal ended it
-	Signal os.Signal // nil: it exited
+	Code   int       // −1: a signal ended it, or nothing is known
+	Signal os.Signal // nil: it exited, or nothing is known: other code of this process has reaped it
 }
 
 // Stream is an output of a worker.

@@ -251,18 +251,17 @@ func newSegment(t *testing.T) (*shm.Segment, *shm.Mapping) {
 
 // parent is the other side of a worker.
 type parent struct {
-	t           *testing.T
-	requests    *os.File
-	results     *os.File
-	frames      *wire.Reader
-	sealer      wire.Sealer
-	segment     *shm.Segment // nil if the worker's memory is private
-	parentDeath *os.File     // the parent's end of Link.Parent
-	dead        chan struct{}
-	config      Config
-	hooks       hooks
-	polled      chan struct{} // the executor has polled
-	said        []string      // by the worker, and not returned by next yet
+	t        *testing.T
+	requests *os.File
+	results  *os.File
+	frames   *wire.Reader
+	sealer   wire.Sealer
+	segment  *shm.Segment // nil if the worker's memory is private
+	dead     chan struct{}
+	config   Config
+	hooks    hooks
+	polled   chan struct{} // the executor has polled
+	said     []string      // by the worker, and not returned by next yet
 }
 
 // newParent returns the parent of a worker with that link, which the caller starts with the
@@ -280,11 +279,10 @@ func newParent(t *testing.T, shared bool) (*parent, Link) {
 	p := &parent{t: t, dead: make(chan struct{}), polled: make(chan struct{}, 1), hooks: hooks{running: make(chan string), release: make(chan struct{})}}
 	p.config = newConfig(&p.hooks)
 	var l Link
-	var in, death *os.File
+	var in *os.File
 	in, p.requests = pipe()
 	p.results, l.Results = pipe()
-	death, p.parentDeath = pipe()
-	l.Requests, l.Parent = requests{in, p.polled}, death
+	l.Requests = requests{in, p.polled}
 	if shared {
 		p.segment, l.Shared = newSegment(t)
 	}

@@ -343,7 +343,6 @@ func TestTheDoorbellIsAnswered(t *testing.T) {
 
 func TestAWorkerDies(t *testing.T) {
 	for name, end := range map[string]func(p *parent){
-		"with its parent":                  func(p *parent) { p.parentDeath.Close() },
 		"with its requests":                func(p *parent) { p.requests.Close() },
 		"of a frame that it does not know": func(p *parent) { p.send(wire.Begin(nil, 77)) },
 		"of a second hello":                func(p *parent) { p.send(helloFrame(hello)) },

@@ -18,11 +18,11 @@ import (
 type Link struct {
 	Requests Requests     // frames from the parent
 	Results  io.Writer    // frames to the parent
-	Parent   io.Reader    // end of file says that the parent has died; nil: only the end of Requests does
 	Shared   *shm.Mapping // nil: everything goes through the stream
 	// OpenResident returns a function that measures this process: what it has in use and
 	// shares with no other, in bytes. nil: this system cannot.
 	OpenResident func() (func() (int64, error), error)
+	Ready        func() // called between the greeting and the first item; nil: nothing to do
 	Die          func() // ends this process and all that it has started; does not return
 }
 
@@ -90,15 +90,15 @@ type worker struct {
 // Serve is the life of a worker process. The calling goroutine becomes the listener. Serve
 // does not return: the worker ends by l.Die, or with status 2 if it is not greeted.
 func Serve(l Link, c Config) {
-	if l.Parent != nil {
-		go watchParent(l)
-	}
 	w := newWorker(l, c)
 	if err := w.greet(); err != nil {
 		fmt.Fprintln(os.Stderr, "parallel: worker process:", err)
 		os.Exit(2)
 	}
 	serving.Store(w)
+	if l.Ready != nil {
+		l.Ready()
+	}
 	go w.execute()
 	w.listen()
 }
@@ -109,13 +109,6 @@ var serving atomic.Pointer[worker]
 // Forge writes a frame as this worker process, between its own. It is for tests of what a
 // worker may say that is not true.
 func Forge(frame []byte) { serving.Load().results.send(frame) }
-
-// watchParent ends the worker when the parent has died. The parent never writes.
-func watchParent(l Link) {
-	var b [1]byte
-	_, _ = l.Parent.Read(b[:])
-	l.Die()
-}
 
 // newWorker returns a worker that has not been greeted.
 func newWorker(l Link, c Config) *worker {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package proc
+
+// offerToOOMKiller does nothing: the system chooses by itself.
+func offerToOOMKiller() {}
