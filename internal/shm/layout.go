@@ -57,8 +57,9 @@ const (
 	wordSize    = 32 // the size of each result, and 1; 0: they vary
 	wordDone    = 40 // how many results there are, and the bytes that they take: see doneTag
 	wordRing    = 48 // which of the rings is being filled
+	wordPast    = 56 // the item after the last that has an outcome, whether that was sent or not
 
-	upWordsSize = 56
+	upWordsSize = 64
 )
 
 // Where the parent's words stand. The worker cannot write them, so they need no check.

@@ -60,7 +60,7 @@ func TestWordsDoNotOverlap(t *testing.T) {
 		words []int
 		size  int
 	}{
-		{[]int{wordRunning, wordRecords, wordEnd, wordFirst, wordSize, wordDone, wordRing}, upWordsSize},
+		{[]int{wordRunning, wordRecords, wordEnd, wordFirst, wordSize, wordDone, wordRing, wordPast}, upWordsSize},
 		{[]int{wordTaken, wordDoorbell, wordRoom}, downWordsSize},
 	} {
 		seen := make(map[int]bool)

@@ -24,7 +24,7 @@ type Mapping struct {
 	room   int // bytes of each ring that may be used
 	ring   Ring
 
-	running, records, end, first, size, which, done word
+	running, records, end, first, size, which, past, done word
 }
 
 // word is a word that this process writes, and its own copy, which is not protected.
@@ -83,7 +83,7 @@ func Private() *Mapping {
 func (m *Mapping) init() {
 	for place, w := range map[int]*word{
 		wordRunning: &m.running, wordRecords: &m.records, wordEnd: &m.end, wordFirst: &m.first,
-		wordSize: &m.size, wordRing: &m.which,
+		wordSize: &m.size, wordRing: &m.which, wordPast: &m.past,
 	} {
 		w.init(m, place)
 		w.set(0)
@@ -99,6 +99,11 @@ func (m *Mapping) Shared() bool { return m.shared }
 // SetRunning says that item seq is running, or none if it is 0. It does not hold while
 // items of the ring are running: see Ring.Continue.
 func (m *Mapping) SetRunning(seq uint64) { m.running.set(seq) }
+
+// SetPast says that the items before next that this process has run have outcomes. It is said
+// before these can leave the memory: if the parent never gets them, it knows that they are
+// missing.
+func (m *Mapping) SetPast(next uint64) { m.past.set(next) }
 
 // Running is the item that is running; 0 if none is.
 func (m *Mapping) Running() uint64 {

@@ -77,6 +77,7 @@ func closeFiles(files ...*os.File) {
 // report is what a worker says of itself by its words.
 type report struct {
 	running uint64 // the item that is running; 0: none
+	past    uint64 // the item after the last that has an outcome
 	records uint64 // bytes of records in the results buffer
 	first   uint64 // the item of the first result in the ring
 	count   uint64 // of results there
@@ -107,7 +108,7 @@ func (s *Segment) report() (r report, ok bool) {
 	var failed uint64
 	r.records, failed = splitRecords(v[wordRecords/8])
 	r.running = runningItem(v[wordRunning/8], v[wordEnd/8], v[wordFirst/8], r.count, failed)
-	r.first = v[wordFirst/8]
+	r.first, r.past = v[wordFirst/8], v[wordPast/8]
 	r.size, r.ring = int(min(v[wordSize/8], math.MaxInt32))-1, int(min(v[wordRing/8], rings))
 	return r, true
 }
@@ -119,6 +120,13 @@ func (s *Segment) report() (r report, ok bool) {
 func (s *Segment) Running() (seq uint64, ok bool) {
 	r, ok := s.report()
 	return r.running, ok
+}
+
+// Past is the item after the last that has an outcome, as the worker says. ok is as that of
+// Running.
+func (s *Segment) Past() (next uint64, ok bool) {
+	r, ok := s.report()
+	return r.past, ok
 }
 
 // Unsent is what a dead worker had finished, as records: what is in the results buffer, and

@@ -212,6 +212,7 @@ func TestAStrayWriteIsNotBelieved(t *testing.T) {
 	}
 	r.Begin(4, 5, 2)
 	m.SetRecords(0, 0)
+	m.SetPast(4)
 	if seq, ok := s.Running(); seq != 4 || !ok {
 		t.Errorf("item %d, %v", seq, ok)
 	}

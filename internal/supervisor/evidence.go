@@ -20,6 +20,9 @@ import "errors"
 //	                        the item that was settled last,         none; the first counts a miss
 //	                        by a frame of its own, or no segment
 //	                        any other item                          all that it was given
+//	                        that an item in flight has an outcome   all that it was given
+//	was closed long         none: there is no segment               all that it was given
+//	before the end
 //
 // How the worker ended does not matter to this, with one exception: if it was killed because
 // it did nothing about what it had been sent, the miss counts for more, since that took
@@ -32,6 +35,7 @@ type evidence struct {
 	first   uint64 // the first item in flight; 0: none
 	settled uint64 // the last item that it has said the outcome of, in this session or before; 0: none
 	apart   bool   // it may say so after that outcome, since both cannot be said at once
+	past    uint64 // by what it says in the segment, all items before that it has run have outcomes; 0: it does not say
 }
 
 // verdict is who is blamed for the death of a worker.
@@ -46,7 +50,7 @@ const (
 // verdict judges. If nothing is in flight, it does not matter.
 func (e evidence) verdict() verdict {
 	switch {
-	case e.broken, e.garbled:
+	case e.broken, e.garbled, e.past > e.first:
 		return blamesAll
 	case e.running == 0, e.running == e.settled && e.apart:
 		return blamesNone

@@ -121,9 +121,9 @@ var mischiefs = map[string]func(mischief){
 	"noise and an end":           func(mischief) { scribble(shm.RingsAt); os.Exit(0) },
 	"a lie in the segment":       func(mischief) { scribble(8); pause() },
 	"no segment and an end":      func(mischief) { resizeSegment(0); os.Exit(0) },
-	"a segment of zeros":         func(mischief) { overwrite(make([]byte, 56)) },
-	"a segment of zeros, an end": func(mischief) { overwrite(make([]byte, 56)); os.Exit(0) },
-	"a segment of ones":          func(mischief) { overwrite(bytes.Repeat([]byte{0xff}, 56)) },
+	"a segment of zeros":         func(mischief) { overwrite(make([]byte, 64)) },
+	"a segment of zeros, an end": func(mischief) { overwrite(make([]byte, 64)); os.Exit(0) },
+	"a segment of ones":          func(mischief) { overwrite(bytes.Repeat([]byte{0xff}, 64)) },
 	"a segment of text, an end":  func(mischief) { overwrite([]byte("GET / HTTP/1.0\r\n\r\n")); os.Exit(0) },
 	"it tells itself things": func(mischief) {
 		if inherited.Shared != nil {
@@ -155,6 +155,15 @@ var mischiefs = map[string]func(mischief){
 		}
 		_ = syscall.Close(requestsFD)
 		pause()
+	},
+	"it sends its results elsewhere": func(mischief) {
+		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err == nil {
+			err = syscall.Dup3(int(null.Fd()), fdResults, syscall.O_CLOEXEC)
+		}
+		if err != nil {
+			panic(err)
+		}
 	},
 	"it closes its results": func(mischief) { _ = syscall.Close(fdResults); pause() },
 	"it closes its output": func(mischief) {

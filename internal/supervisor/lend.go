@@ -149,6 +149,15 @@ func (p *Pool) offerLocked(w *worker) {
 	p.tickForIdleLocked()
 }
 
+// retireIdle ends the workers that are idle.
+func (p *Pool) retireIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.idle.values() {
+		w.retire()
+	}
+}
+
 // lendLocked makes w one that d holds.
 func (p *Pool) lendLocked(w *worker, d *call) {
 	if d.lending.held++; d.lending.held == 1 {

@@ -330,7 +330,7 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	case partial:
 		worker.breach(errStalled)
 	default:
-		worker.kill(errSilent)
+		worker.killSilent()
 	}
 }
 

@@ -111,6 +111,9 @@ func (s *session) handleRecord(r wire.Record, cut bool) error {
 }
 
 func (s *session) handleResults(r wire.Record, cut bool) error {
+	if cut && s.isPast(r.Seq, r.Count) {
+		return nil // of a call before, perhaps: what is in the ring stays there until it is filled anew
+	}
 	if size := s.call.what.Function.ResultSize; r.Size >= 0 && r.Size != size {
 		return fmt.Errorf("results of %d bytes, which should have %d", r.Size, size)
 	}
@@ -130,6 +133,17 @@ func (s *session) handleStarted(seq uint64) error {
 	}
 	s.started = seq
 	return nil
+}
+
+// isPast reports whether none of the n items from seq on is in flight any more.
+func (s *session) isPast(seq uint64, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, _, ok := s.window.first()
+	if !ok {
+		first = s.window.next
+	}
+	return seq < first && uint64(n) <= first-seq
 }
 
 // has reports whether n items are in flight.
@@ -348,7 +362,7 @@ func (s *session) handleDropped(r wire.Record) error {
 	}
 	s.returnedLocked(dropped)
 	if running, _ := s.runningLocked(); asked && s.watch.pinged && running == 0 {
-		s.worker.kill(errSilent) // it lives, and yet began nothing
+		s.worker.killSilent() // it lives, and yet began nothing
 	}
 	s.watch.pinged = s.watch.pinged && !asked
 	return nil
@@ -486,9 +500,10 @@ func (s *session) lose() (flights []flight, guilt verdict, ok bool) {
 	e := evidence{broken: s.worker.brokenBy() != nil, garbled: s.taking.garbled, running: s.started, settled: r.settled, apart: true}
 	switch {
 	case s.worker.segment == nil:
-		e.garbled = e.garbled || !r.frames.CutInRecords()
+		e.garbled = e.garbled || r.mute || !r.frames.CutInRecords()
 	case !e.garbled:
 		e.running, ok = s.worker.segment.Running()
+		e.past, _ = s.worker.segment.Past()
 		e.garbled, e.apart = !ok, r.apart
 	}
 	e.first, _, _ = s.window.first()

@@ -24,6 +24,7 @@ type reader struct {
 	ring    []byte   // results that were read from the segment
 	settled uint64   // the last item that the worker has said the outcome of; 0: none
 	apart   bool     // it said that by a frame of its own
+	mute    bool     // its pipe was closed long before it ended: what it said then is lost
 	left    *message // what the leader has left to the follower; set before Yield, taken after Await
 
 	// The follower keeps here how far it has come: after a Goexit in code of the user's
@@ -129,6 +130,7 @@ func (w *worker) read() {
 		w.reader.phase = ended
 	}
 	if !w.pool.clock.Within(drainTimeout, w.exited) { // as it should be: the end of the process closed the pipe
+		w.reader.mute = true
 		w.kill(presumption{errors.New("it closed its results")})
 	}
 	w.reap()

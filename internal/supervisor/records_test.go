@@ -271,6 +271,47 @@ func TestPipeBringsTheStartOfWhatIsLeft(t *testing.T) {
 	}
 }
 
+// TestLeftoverOfACallBefore has a worker die that has begun nothing of what it was sent. In its
+// ring are results of the call before, of another size, which had all been sent.
+func TestLeftoverOfACallBefore(t *testing.T) {
+	for _, size := range []int{4, 8, -1} {
+		h := newDistrustfulSession(t, false)
+		const before = 10
+		for i := range h.window.flights {
+			h.window.flights[i].seq += before
+		}
+		h.window.next += before
+		h.written.Store(h.window.next)
+		results := []byte("\x04\x00\x00\x00aaaa")
+		if size > 0 {
+			results = make([]byte, size)
+		}
+		h.leaveInSegment(results, 0, before, before+1, size, len(results))
+		h.mapping.Ring().Stop(0)
+		h.mapping.SetPast(before + 1)
+		h.workerLost()
+		h.check(t)
+		if h.given != wantedItems+1 || len(h.failed) > 0 {
+			t.Errorf("results of %d bytes: %d items were given back, failed: %v", size, h.given, h.failed)
+		}
+		h.mapping.SetPast(0)
+	}
+}
+
+// TestOutcomesThatNeverCame has a worker die that says it has run the first item, whose result
+// is nowhere.
+func TestOutcomesThatNeverCame(t *testing.T) {
+	h := newDistrustfulSession(t, false)
+	h.leaveInSegment(nil, 0, 2, 2, 8, 0)
+	h.mapping.SetPast(2)
+	h.workerLost()
+	h.check(t)
+	if h.given > 0 || len(h.failed) == 0 {
+		t.Errorf("%d items were given back, failed: %v", h.given, h.failed)
+	}
+	h.mapping.SetPast(0)
+}
+
 // TestRunningItemIsOneUnderWay has a worker say which item it is running.
 func TestRunningItemIsOneUnderWay(t *testing.T) {
 	h := newDistrustfulSession(t, false)

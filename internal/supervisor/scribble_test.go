@@ -164,11 +164,11 @@ func toWord(at int, v uint64) error {
 // allScribbles is what one item of a call does.
 func allScribbles() map[string]bool {
 	all := map[string]bool{
-		"text": true, "bytes:1": true, "zeros:4": true, "zeros:12": true, "zeros:500": true, "words=0:56": true, "words=0:100": true,
-		"words=max:56": true, "words=text": true, "both": true, "the parent's words:0": true, "the parent's words:8": true,
+		"text": true, "bytes:1": true, "zeros:4": true, "zeros:12": true, "zeros:500": true, "words=0:64": true, "words=0:100": true,
+		"words=max:64": true, "words=text": true, "both": true, "the parent's words:0": true, "the parent's words:8": true,
 		"truncate:0": true, "truncate:30": true, "read": true, "close the requests": true, "close all others": true,
 	}
-	for at := 0; at < 56; at += 8 {
+	for at := 0; at < 64; at += 8 {
 		for _, how := range []string{"word+1", "word=0", "word=2^40", "word=max"} {
 			all[fmt.Sprint(how, ":", at)] = true
 		}
@@ -198,7 +198,7 @@ func TestScribbles(t *testing.T) {
 // TestScribblesAmongMany has one item of 2,000 short ones destroy what says what is running.
 func TestScribblesAmongMany(t *testing.T) {
 	testkit.CheckLeaks(t)
-	for _, how := range []string{"truncate:0", "words=0:56", "words=max:56", "words=text", "text", "both"} {
+	for _, how := range []string{"truncate:0", "words=0:64", "words=max:64", "words=text", "text", "both"} {
 		t.Run(how, func(t *testing.T) { scribbleCall(t, how, 2000) })
 	}
 }

@@ -245,6 +245,14 @@ func (w *worker) expected() bool {
 	return w.reason == errRetired
 }
 
+// killSilent gives up a worker that does nothing about what it was sent. What has stopped it
+// may have stopped others, so that none that was idle meanwhile is relied on: an item waits
+// for a silent worker once.
+func (w *worker) killSilent() {
+	w.kill(errSilent)
+	w.pool.retireIdle()
+}
+
 // retire ends a worker that is not needed any more.
 func (w *worker) retire() { w.kill(errRetired) }
 

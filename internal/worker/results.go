@@ -114,6 +114,7 @@ func (b *resultsBuffer) end(failed uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ring.Stop(failed)
+	b.mapping.SetPast(b.ring.Next()) // but for that one, with its failure
 	if b.ring.Pending() >= shm.RingFull/2 {
 		b.sendRingLocked(nil)
 	}
@@ -160,6 +161,7 @@ func (b *resultsBuffer) queueFailure(seq uint64, frame []byte, lengthAt int) {
 		b.flushLocked()
 		b.writeLocked(wire.Finish(frame))
 	}
+	b.mapping.SetPast(seq + 1)
 	b.mapping.SetRunning(0)
 	b.armLocked(resultWait)
 }
