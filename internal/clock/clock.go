@@ -103,7 +103,7 @@ type pipeTimer struct {
 	f func()
 
 	mu  sync.Mutex
-	end func() // ends what waits, which then does not call f; nil: nothing waits
+	end func() (active bool) // ends what waits, which then does not call f; false: it calls f. nil: nothing waits
 }
 
 func (p *pipeTimer) stop() (active bool) {
@@ -113,10 +113,8 @@ func (p *pipeTimer) stop() (active bool) {
 }
 
 func (p *pipeTimer) stopLocked() (active bool) {
-	if active = p.end != nil; active {
-		p.end()
-		p.end = nil
-	}
+	active = p.end != nil && p.end()
+	p.end = nil
 	return active
 }
 
@@ -133,32 +131,19 @@ func (p *pipeTimer) reset(d time.Duration) (active bool) {
 	}
 	if err != nil {
 		t := time.AfterFunc(d, p.f)
-		p.end = func() { t.Stop() }
+		p.end = t.Stop
 		return active
 	}
-	p.end = func() { w.Close() }
+	p.end = func() bool { return w.Close() == nil } // else wait has closed it
 	go p.wait(r, w)
 	return active
 }
 
-// wait calls f at r's deadline, unless w is closed before.
+// wait calls f at r's deadline, unless w is closed before: whoever closes w decides.
 func (p *pipeTimer) wait(r, w *os.File) {
 	_, err := r.Read(make([]byte, 1))
 	r.Close()
-	if !errors.Is(err, os.ErrDeadlineExceeded) || !p.fires(w) {
-		return
+	if errors.Is(err, os.ErrDeadlineExceeded) && w.Close() == nil {
+		p.f()
 	}
-	p.f()
-}
-
-// fires takes in that the deadline has come of what waits for w. It returns false if that has
-// been stopped meanwhile.
-func (p *pipeTimer) fires(w *os.File) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w.Close() != nil {
-		return false // stopLocked has closed it
-	}
-	p.end = nil
-	return true
 }
