@@ -255,11 +255,10 @@ func (s *session) launch(b *batch) bool {
 		s.withdraw(f)
 		return false
 	}
-	if err := s.write(frame); err != nil {
+	if err := s.write(frame, f.end()); err != nil {
 		s.fail(err)
 		return false
 	}
-	s.written.Store(f.end())
 	if !s.call.callerServes { // else awaitLocked wakes it, if the caller does not read itself
 		s.worker.reader.turn.Wake()
 	}

@@ -29,6 +29,7 @@ type conn struct {
 	requests io.Writer
 	deaf     func(*patience) bool // reports whether a worker that does not read is given up, and makes the write fail then
 	writing  atomic.Bool          // a frame is being written
+	written  atomic.Uint64        // the sequence number after the last item that was written completely; set with mu
 	reads    atomic.Int64         // how often the worker was seen reading
 	recalls  atomic.Int64         // sent and not answered; an answer may come when the session has ended
 
@@ -80,6 +81,30 @@ func (c *conn) lookStalled() {
 func (c *conn) write(frames []byte, doorbells uint64, segment *shm.Segment) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.writeLocked(frames, doorbells, segment)
+}
+
+// writeItems is write for frames the last of which has items, those before end.
+func (c *conn) writeItems(frames []byte, doorbells, end uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.writeLocked(frames, doorbells, nil)
+	if err == nil {
+		c.written.Store(end)
+	}
+	return err
+}
+
+// lastWritten is what written is in the end, when requests are closed. It waits for a write
+// that may just have come to its end: the worker may have read what the sender does not know
+// to be written yet.
+func (c *conn) lastWritten() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.written.Load()
+}
+
+func (c *conn) writeLocked(frames []byte, doorbells uint64, segment *shm.Segment) error {
 	c.sealer.Seal(frames)
 	c.writing.Store(true)
 	defer c.writing.Store(false)

@@ -302,7 +302,7 @@ func (s *session) lookGarbledLocked(ok bool, again *agenda) {
 func (s *session) lookSilentLocked(now time.Time, running uint64) {
 	w, worker := &s.watch, s.worker
 	first, _, _ := s.window.first()
-	p := progress{first: first, written: s.written.Load()}
+	p := progress{first: first, written: worker.conn.written.Load()}
 	var partial bool
 	p.received, partial = worker.reader.frames.Partial()
 	idle := first > 0 && first < p.written && running == 0 && !s.busy && !worker.conn.writing.Load()

@@ -422,7 +422,7 @@ func (s *session) workerLost() {
 		t.missed = guilt == blamesNone && len(flights) > 0
 	}
 	defer s.ended()
-	death := s.worker.death(nil)
+	death, written := s.worker.death(nil), s.worker.conn.lastWritten()
 	if t.missed {
 		t.missed = false
 		if s.call.blame.diedBefore(t.flights[0].index, costly(death.Reason)) {
@@ -437,7 +437,7 @@ func (s *session) workerLost() {
 		case t.guilt == blamesFirst:
 			t.guilt = blamesNone
 			s.call.crashed(f.split(1).index, death)
-		case t.guilt == blamesAll && f.seq < s.written.Load():
+		case t.guilt == blamesAll && f.seq < written:
 			blame := death
 			if !death.Own {
 				blame = s.garbled(death)

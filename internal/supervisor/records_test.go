@@ -69,7 +69,7 @@ func newDistrustfulSession(t *testing.T, pieces bool) *distrustfulSession {
 		h.window.add(flight{seq: uint64(i + 1), index: i, count: 1, bytes: 8})
 	}
 	h.window.add(flight{seq: wantedItems + 1, index: wantedItems + 1, count: 1, bytes: 8})
-	h.written.Store(wantedItems + 2)
+	h.worker.conn.written.Store(wantedItems + 2)
 	return h
 }
 

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/wire"
@@ -18,14 +17,13 @@ import (
 // meanwhile, each item that was claimed is settled once: by an outcome, by being given back,
 // or when the worker is lost.
 type session struct {
-	call    *call
-	worker  *worker
-	begun   time.Time
-	tells   sync.WaitGroup // frames that are written without waiting for them; see tellLocked
-	place   link[*session] // in the call's list
-	sender  sender         // the sending goroutine's
-	taking  taking         // the reading goroutine's; see outcomes.go
-	written atomic.Uint64  // the sequence number after the last item that was written to the worker completely
+	call   *call
+	worker *worker
+	begun  time.Time
+	tells  sync.WaitGroup // frames that are written without waiting for them; see tellLocked
+	place  link[*session] // in the call's list
+	sender sender         // the sending goroutine's
+	taking taking         // the reading goroutine's; see outcomes.go
 
 	mu        sync.Mutex
 	changed   sync.Cond    // the sender should look again
@@ -98,15 +96,15 @@ func (s *session) begin() bool {
 	return true
 }
 
-// write sends a frame: the first with what is to be said before.
-func (s *session) write(frame []byte) error {
+// write sends a frame of the items before end: the first with what is to be said before.
+func (s *session) write(frame []byte, end uint64) error {
 	w := s.worker
 	if s.sender.opening == nil {
-		return w.conn.write(frame, 0, nil)
+		return w.conn.writeItems(frame, 0, end)
 	}
 	queued, doorbells := w.conn.queue.pop(w.first[:0])
 	w.first = append(append(queued, s.sender.opening...), frame...)
-	err := w.conn.write(w.first, doorbells, nil)
+	err := w.conn.writeItems(w.first, doorbells, end)
 	if cap(w.first) > bufferKeep {
 		w.first = nil
 	}

@@ -86,8 +86,8 @@ func TestSilence(t *testing.T) {
 		after time.Duration
 	}{
 		{"it begins with nothing", func(*silentSession) {}, errSilent, maxSilence},
-		{"its items are still being copied", func(s *silentSession) { s.written.Store(1) }, nil, 0},
-		{"the second of its items is", func(s *silentSession) { s.written.Store(2) }, errSilent, maxSilence},
+		{"its items are still being copied", func(s *silentSession) { s.worker.conn.written.Store(1) }, nil, 0},
+		{"the second of its items is", func(s *silentSession) { s.worker.conn.written.Store(2) }, errSilent, maxSilence},
 		{"a frame is being written", func(s *silentSession) { s.worker.conn.writing.Store(true) }, nil, 0},
 		{"what it said is being taken in", func(s *silentSession) { s.busy = true }, nil, 0},
 		{"it is running an item", func(s *silentSession) { s.mapping.SetRunning(1) }, nil, 0},
