@@ -26,8 +26,8 @@ func (p *Pool) outsideBubble() bool { return !p.clock.System && clock.Bubbled() 
 
 // runInBubble runs a call in a bubble.
 func (p *Pool) runInBubble(d *call) {
-	own := newPool(p.config)
-	own.clock, own.log.to, own.counters = clock.Clock{System: true}, p.log.to, p.counters
+	own := newPool(p.config, p.log, p.sinks, p.counters)
+	own.clock = clock.Clock{System: true}
 	defer own.Close()
 	if deadline, ok := d.Context().Deadline(); ok {
 		timer := own.clock.AfterFunc(time.Until(deadline), func() { d.End(context.DeadlineExceeded) })

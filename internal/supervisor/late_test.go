@@ -19,7 +19,7 @@ import (
 // another thread had taken the processor.
 type lateLauncher struct{ proc.Local }
 
-func (l lateLauncher) Launch(ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
+func (l *lateLauncher) Launch(ctx context.Context, spec transport.Spec) (*transport.Worker, error) {
 	w, err := l.Local.Launch(ctx, spec)
 	if err == nil {
 		w.Requests = lateWriter{w.Requests}
@@ -41,7 +41,7 @@ func TestDeathBeforeTheWriteReturns(t *testing.T) {
 	for _, how := range []string{"a segment of zeros, an end", "half a header"} {
 		t.Run(how, func(t *testing.T) {
 			pool := testPool(t, &parallel.ProcessPool{Size: 1})
-			setLauncher(pool, lateLauncher{})
+			setLauncher(pool, new(lateLauncher))
 			items := []mischief{{How: how, Runs: filepath.Join(t.TempDir(), "runs")}}
 			_, err := parallel.Map(t.Context(), items, misbehave, parallel.On(pool))
 			if crash := new(parallel.CrashError); !errors.As(err, &crash) {

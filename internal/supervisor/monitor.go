@@ -411,7 +411,7 @@ func (s *session) lookDecodingLocked(now time.Time, again *agenda) {
 	case now.Sub(w.decodeAt) < limit:
 		again.add(limit - now.Sub(w.decodeAt))
 	default:
-		pid, index, log := s.worker.pid(), s.decoding, &s.call.pool.log
+		pid, index, log := s.worker.pid(), s.decoding, s.call.pool.log
 		took := now.Sub(w.decodeAt)
 		s.tells.Go(func() { // no lock may be held while the Logger runs
 			log.warn("parallel: still decoding what an item returned; the call waits", "pid", pid, "item", index, "decoding", took)
@@ -423,7 +423,7 @@ func (s *session) lookDecodingLocked(now time.Time, again *agenda) {
 // lookSuspendedLocked tells the Logger of a worker that has been stopped in an item, as by
 // SIGSTOP, once for each stop. That fails nothing: the worker may be continued.
 func (s *session) lookSuspendedLocked(now time.Time, running uint64) {
-	w, log := &s.watch, &s.call.pool.log
+	w, log := &s.watch, s.call.pool.log
 	if log.to == nil || now.Sub(w.stoppedAt) < lookSilent {
 		return
 	}

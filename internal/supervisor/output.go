@@ -33,10 +33,11 @@ type sinks struct {
 	stdout, stderr sink
 }
 
-func (s *sinks) init(c *Config, log *log) {
-	s.log = log
+func newSinks(c *Config, log *log) *sinks {
+	s := &sinks{log: log}
 	s.stdout = sink{all: s, name: "Stdout", to: c.Stdout}
 	s.stderr = sink{all: s, name: "Stderr", to: c.Stderr}
+	return s
 }
 
 // sink is one of them.

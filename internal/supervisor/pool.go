@@ -17,8 +17,8 @@ import (
 // in start.go.
 type Pool struct {
 	config   Config
-	log      log
-	sinks    sinks          // where workers' output goes
+	log      *log
+	sinks    *sinks         // where workers' output goes
 	calls    gate           // calls that were admitted and have not left
 	unreaped sync.WaitGroup // workers that have not been reaped, and starts that have not ended
 	counters *counters
@@ -49,18 +49,17 @@ func NewPool(c Config) *Pool {
 	logger := c.Logger
 	c.Logger = nil // log is the way to it
 	c.Spec.MaxMemoryBytes = c.MaxMemoryBytes
-	p := newPool(c)
-	p.log.to = logger
+	l := &log{to: logger}
+	p := newPool(c, l, newSinks(&c, l), new(counters))
 	if onNewPool != nil {
 		onNewPool(p)
 	}
 	return p
 }
 
-func newPool(c Config) *Pool {
-	p := &Pool{config: c, counters: new(counters)}
+func newPool(c Config, l *log, s *sinks, n *counters) *Pool {
+	p := &Pool{config: c, log: l, sinks: s, counters: n}
 	p.starts.pace = usualPace
-	p.sinks.init(&p.config, &p.log)
 	p.tick.owed = make(map[*worker]struct{})
 	return p
 }

@@ -281,7 +281,7 @@ func TestLeftoverOfACallBefore(t *testing.T) {
 			h.window.flights[i].seq += before
 		}
 		h.window.next += before
-		h.written.Store(h.window.next)
+		h.worker.conn.written.Store(h.window.next)
 		results := []byte("\x04\x00\x00\x00aaaa")
 		if size > 0 {
 			results = make([]byte, size)
