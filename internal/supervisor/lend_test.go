@@ -104,6 +104,46 @@ func TestOneHolderIsAskedForEachThatWaits(t *testing.T) {
 	})
 }
 
+// TestAStartThatGoesToAnother has a call rely on a start under way whose worker another call
+// gets, which waited before and was itself no help.
+func TestAStartThatGoesToAnother(t *testing.T) {
+	var late *fakeWorker
+	begins := func(w *fakeWorker) error {
+		if w.number < 2 {
+			return welcomes(w)
+		}
+		late = w
+		return nil
+	}
+	inPool(t, 3, begins, func(p *poolTest) {
+		var resting []*session
+		for range 2 {
+			d := p.call()
+			s := p.session(d, p.uses(d))
+			if !p.mayRest(s) {
+				t.Fatal("a session may not rest though no call waits")
+			}
+			resting = append(resting, s)
+		}
+		first, other, third := resting[0].call, resting[1].call, p.call()
+		before, behind := p.waitsFor(first), p.waitsFor(third)
+		late.welcome()
+		synctest.Wait()
+		got := p.gets(before)
+		got.given()
+		p.waits(behind)
+		if p.askedToRise(first)+p.askedToRise(other) == 0 {
+			t.Error("a call waits, and none that has no work is asked for its worker")
+		}
+		for _, s := range resting {
+			p.stir(s, false)
+			p.leave(s)
+		}
+		p.release(p.gets(behind), third)
+		p.release(got, first)
+	})
+}
+
 // TestSessionsOfACallTakeTurns has one call hold all workers.
 func TestSessionsOfACallTakeTurns(t *testing.T) {
 	inPool(t, 3, welcomes, func(p *poolTest) {

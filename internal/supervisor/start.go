@@ -124,7 +124,8 @@ func (p *Pool) launched(s *start, w *worker) {
 	}
 }
 
-// ready takes in that a start has succeeded.
+// ready takes in that a start has succeeded. It returns which call is to be asked for a worker
+// for the one that is next to wait.
 func (p *Pool) ready(s *start) ask {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,7 +145,10 @@ func (p *Pool) ready(s *start) ask {
 	default:
 		p.offerLocked(w)
 	}
-	p.startLocked(p.now()) // others, if one was tried before them
+	p.startLocked(p.now())              // others, if one was tried before them
+	if e := p.waiting.first; e != nil { // it relied on this start, which has brought it none
+		return p.whomToAskLocked(e.value.call)
+	}
 	return ask{}
 }
 
