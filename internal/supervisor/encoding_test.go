@@ -71,7 +71,7 @@ func quick(t *testing.T, f func()) {
 func TestEncodingEndsWithTheCall(t *testing.T) {
 	everyTransport(t, func(t *testing.T) {
 		testkit.CheckLeaks(t)
-		pool := testPool(t, &parallel.ProcessPool{Size: 2})
+		pool := testPool(t, &parallel.ProcessPool{Size: 2, KillDelay: time.Hour})
 		items := []*tree{nil, endless(), nil, endless()}
 		quick(t, func() {
 			ctx, cause := soon(t)
