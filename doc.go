@@ -179,5 +179,5 @@
 // Goroutines work wherever Go does. Worker processes run on Linux, macOS, Windows
 // and the BSDs; elsewhere starting one fails with [errors.ErrUnsupported]. On
 // Windows a CrashError has exit codes and no signals, and limits of time do not
-// hold in a bubble. MaxMemoryBytes works on Linux only.
+// hold in a bubble. MaxMemoryBytes works on Linux only, and needs /proc.
 package parallel

@@ -30,7 +30,8 @@ var (
 	ErrPoolClosed = errors.New("parallel: process pool is closed")
 
 	// ErrMemoryLimit is in the [CrashError] of an item whose worker process
-	// was killed because it had outgrown [ProcessPool.MaxMemoryBytes].
+	// was killed because the item had taken it to [ProcessPool.MaxMemoryBytes],
+	// and in the error of a call if workers need more before their first item.
 	ErrMemoryLimit = errors.New("parallel: memory limit exceeded")
 
 	// ErrGoexit is the error of an item whose fn called [runtime.Goexit], as

@@ -32,16 +32,25 @@ type ProcessPool struct {
 	// Size is the most worker processes at once; 0 means GOMAXPROCS.
 	Size int
 
-	// MaxItems is the number of items after which a worker is replaced; 0 means
-	// no limit. It helps against leaks in C libraries.
+	// MaxItems is how many items a worker runs before it is replaced; 0 means no
+	// limit. It helps against leaks in C libraries.
 	MaxItems int
 
-	// MaxMemoryBytes limits a worker's resident memory; 0 means no limit. A
-	// worker over the limit is replaced between items. An item that takes its
-	// worker over the limit fails with a *CrashError that wraps ErrMemoryLimit.
-	// The size is sampled every 10 ms, so a fast item can overshoot. Workers are
-	// given a GOMEMLIMIT of nine tenths of it. On systems other than Linux,
-	// calls fail with errors.ErrUnsupported if it is set.
+	// MaxMemoryBytes limits how much resident memory a worker has that it shares
+	// with no other process; 0 means no limit. An item that takes its worker to
+	// the limit fails with a *CrashError that wraps ErrMemoryLimit. A running item
+	// is measured every 10 ms, so a fast one can overshoot.
+	//
+	// What items leave behind is not held against later ones. A worker is replaced
+	// between two items when it has grown by more than half of what lay between its
+	// size after its first item and the limit, so that each item has the other half
+	// to itself. Garbage and free memory do not count. Workers are given a
+	// GOMEMLIMIT of nine tenths of the limit, less the memory that is not Go's.
+	//
+	// If a worker needs more than the limit before its first item, calls fail with
+	// an error that wraps ErrMemoryLimit. If memory cannot be measured, which is so
+	// on systems other than Linux and without /proc, they fail with one that wraps
+	// errors.ErrUnsupported. With a limit an item takes some 30 ns more.
 	MaxMemoryBytes int64
 
 	// MaxMessageBytes limits one encoded item, result or shared value; 0 means

@@ -40,8 +40,8 @@
 //	used                        → buried
 //
 // A used worker is idle, or held by one session. From there it is handed to the call that
-// has waited longest, idle, or replaced (MaxItems, MaxMemoryBytes); from being idle it is
-// held, or ended by IdleTimeout or Close.
+// has waited longest, idle, or replaced: it has run MaxItems items, or says that it has become
+// too large for MaxMemoryBytes. From being idle it is held, or ended by IdleTimeout or Close.
 //
 // A worker's own life is its status; a session's view of its worker is its state; a reader's
 // progress is its phase. All three only go forward.

@@ -29,12 +29,13 @@
 //	queued    in the queue          → claimed, by the executor, as part of a quantum
 //	                                → dropped, if it comes after its call's bound
 //	                                → recalled, by the parent
+//	                                → given back, if the worker has become too large: see memory
 //	claimed   in the Part           → running, when the typed loop begins it
 //	                                → queued, when the executor yields before that
 //	running   at most one           → finished in the ring, or failed in the results buffer
 //
 // The worker tells the parent once what became of each item: its result, its failure, that
-// it was dropped, or that it was recalled. If the worker dies before it has written that to
+// it was dropped, recalled, or given back. If the worker dies before it has written that to
 // the pipe, the parent finds it in the shared segment.
 //
 // Without a segment a quantum is one item, and the ring is private. Before the item starts,
