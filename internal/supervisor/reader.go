@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/guard"
@@ -21,11 +22,12 @@ type reader struct {
 	results transport.Receiver
 	turn    *pipe.Turn
 	frames  *wire.Reader
-	ring    []byte   // results that were read from the segment
-	settled uint64   // the last item that the worker has said the outcome of; 0: none
-	apart   bool     // it said that by a frame of its own
-	mute    bool     // its pipe was closed long before it ended: what it said then is lost
-	left    *message // what the leader has left to the follower; set before Yield, taken after Await
+	ring    []byte       // results that were read from the segment
+	settled uint64       // the last item that the worker has said the outcome of; 0: none
+	apart   bool         // it said that by a frame of its own
+	mute    bool         // its pipe was closed long before it ended: what it said then is lost
+	left    *message     // what the leader has left to the follower; set before Yield, taken after Await
+	most    atomic.Int64 // how large the worker may be when an item begins, by its own word; 0: not known. For all to read
 
 	// The follower keeps here how far it has come: after a Goexit in code of the user's
 	// another goroutine goes on.
@@ -220,7 +222,7 @@ func (w *worker) handleMemory(r wire.Record) bool {
 	case w.pool.config.MaxMemoryBytes == 0:
 		return false
 	case r.Kind == wire.RecordAllowance:
-		w.setMost(r.Memory)
+		w.reader.most.Store(r.Memory)
 	case r.Kind == wire.RecordOutgrown:
 		if !w.setOutgrown() {
 			w.retire()

@@ -44,7 +44,6 @@ type worker struct {
 	exit    transport.Exit      // from exited on
 	session *session            // takes in the results; nil while it is idle
 	calls   map[uint64]struct{} // those that the worker has been told of, and not of their end
-	most    int64               // how large it may be when an item begins, by its own word; 0: not known
 }
 
 // holding belongs to the holder of the worker, which is a session, the list of idle
@@ -264,18 +263,10 @@ func (w *worker) giveUpWriting(err error) {
 	}
 }
 
-// setMost takes in how large the worker may be when an item begins.
-func (w *worker) setMost(bytes int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.most = bytes
-}
-
 // over reports whether a worker of that size is larger than it may be when an item begins.
 func (w *worker) over(size int64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.most > 0 && size > w.most
+	most := w.reader.most.Load()
+	return most > 0 && size > most
 }
 
 // setOutgrown takes in that the worker has become too large. Who holds it retires it. It
