@@ -54,7 +54,7 @@
 //
 // # Locks
 //
-// Locks are taken in this order: call.mu, session.mu, schedule.Call's, monitor.mu, Pool.mu,
+// Locks are taken in this order: conn.stallMu, call.mu, session.mu, schedule.Call's, monitor.mu, Pool.mu,
 // worker.mu. The others are leaves: those of frameQueue, blame, tail, pipe.Turn and the
 // Process. Under none of them does code of the user's run, or anything that waits for a
 // worker. Two more are held during just that, and no other is taken under them: conn.mu

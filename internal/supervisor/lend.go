@@ -205,7 +205,7 @@ type ask struct {
 }
 
 // whomToAskLocked says which call to ask for a worker on behalf of another, if any. Those
-// that have no work for a worker come first. Who was asked goes behind the others.
+// that have no work for a worker come first. The call that was asked goes behind the others.
 func (p *Pool) whomToAskLocked(asking *call) ask {
 	if d := p.nextLocked(&p.resting, asking); d != nil {
 		p.resting.toEnd(&d.lending.rester)

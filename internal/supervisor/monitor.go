@@ -321,9 +321,10 @@ func (s *session) lookSilentLocked(now time.Time, running uint64) {
 		w.silence.reset()
 		return
 	}
+	reading := time.Duration(s.window.bytes) * readPace
 	switch {
-	case !w.silence.look(now, did, s.call.pool.config.StartTimeout):
-		if idle && !w.pinged && (w.silence.silent >= pingSilence || !did.Known && w.silence.all >= pingSilence) {
+	case !w.silence.lookFor(maxSilence+reading, now, did, s.call.pool.config.StartTimeout+reading):
+		if idle && !w.pinged && (w.silence.silent >= pingSilence+reading || !did.Known && w.silence.all >= pingSilence+reading) {
 			w.pinged = true
 			s.pingLocked()
 		}

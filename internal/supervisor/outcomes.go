@@ -361,7 +361,7 @@ func (s *session) handleDropped(r wire.Record) error {
 		return errors.New("it dropped an item that it was to run")
 	}
 	s.returnedLocked(dropped)
-	if running, _ := s.runningLocked(); asked && s.watch.pinged && running == 0 {
+	if running, _ := s.runningLocked(); r.Kind == wire.RecordRecalled && asked && s.watch.pinged && running == 0 {
 		s.worker.killSilent() // it lives, and yet began nothing
 	}
 	s.watch.pinged = s.watch.pinged && !asked

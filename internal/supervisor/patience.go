@@ -15,6 +15,10 @@ const (
 	// a frame notices that now.
 	pingSilence = 2 * lookSilent
 
+	// readPace is how fast a worker takes in a large item at the least, and copies it, before it
+	// can begin: a worker may be silent for as long, besides.
+	readPace = 4 * time.Nanosecond // a byte
+
 	// maxSilence is how long a worker may do nothing that could do something.
 	maxSilence = 6 * lookSilent
 )
@@ -37,6 +41,11 @@ func (p *patience) reset() { *p = patience{} }
 // look takes in that the worker still owes something. most is how long it may, if the machine
 // did not let it act. It reports whether that is over, or maxSilence.
 func (p *patience) look(now time.Time, did transport.Activity, most time.Duration) (over bool) {
+	return p.lookFor(maxSilence, now, did, most)
+}
+
+// lookFor is look with another time than maxSilence.
+func (p *patience) lookFor(long time.Duration, now time.Time, did transport.Activity, most time.Duration) (over bool) {
 	if !p.at.IsZero() {
 		step := min(now.Sub(p.at), 2*lookSilent)
 		p.all += step
@@ -45,5 +54,5 @@ func (p *patience) look(now time.Time, did transport.Activity, most time.Duratio
 		}
 	}
 	p.at, p.did = now, did
-	return p.silent >= min(maxSilence, most) || p.all >= most
+	return p.silent >= min(long, most) || p.all >= most
 }

@@ -145,7 +145,7 @@ func (w *worker) makeRoom() {
 	if !expected {
 		w.pool.counters.died.Add(1)
 	}
-	// That one has died which was not ready is said as why its start has failed.
+	// If it was not ready, its start has failed, which is logged there.
 	if was := w.pool.bury(w); was >= ready && !expected {
 		w.pool.log.warn("parallel: worker died", "pid", w.pid(), "error", w.crash(nil).Error())
 	}
@@ -269,7 +269,7 @@ func (w *worker) over(size int64) bool {
 	return most > 0 && size > most
 }
 
-// setOutgrown takes in that the worker has become too large. Who holds it retires it. It
+// setOutgrown takes in that the worker has become too large. Its holder retires it. It
 // reports false if there is no holder that would notice: the worker is idle, or about to be.
 func (w *worker) setOutgrown() (held bool) {
 	w.mu.Lock()
