@@ -21,9 +21,6 @@ const (
 	diedUnused = "worker processes die before they can be given an item"
 )
 
-// errAnotherBuild is in the error of a worker that cannot do what this process needs.
-var errAnotherBuild = errors.New("both must be the same build")
-
 // start is a start of a worker that is under way. The pool's mutex guards it.
 type start struct {
 	begun  time.Duration
