@@ -24,6 +24,21 @@ func (p *poolTest) leave(s *session) {
 	synctest.Wait()
 }
 
+// rests has s wait for work that does not come. The channel is closed when it does so no more.
+func (p *poolTest) rests(s *session) chan struct{} {
+	for s.call.Left() > 0 {
+		s.call.Claim(1, 1, 0, nil)
+	}
+	risen := make(chan struct{})
+	go func() {
+		defer close(risen)
+		s.call.Claim(1, 1, 0, func() bool { return p.mayRest(s) })
+		p.stir(s, false).send()
+	}()
+	synctest.Wait()
+	return risen
+}
+
 // waitsFor has d wait for a worker.
 func (p *poolTest) waitsFor(d *call) chan got {
 	p.t.Helper()
@@ -141,6 +156,38 @@ func TestAStartThatGoesToAnother(t *testing.T) {
 		}
 		p.release(p.gets(behind), third)
 		p.release(got, first)
+	})
+}
+
+// TestAStartThatIsNotReliedOnAnyMore has a call rely on a start under way, when a worker dies
+// that was given no item.
+func TestAStartThatIsNotReliedOnAnyMore(t *testing.T) {
+	begins := func(w *fakeWorker) error {
+		if w.number < 2 {
+			return welcomes(w)
+		}
+		return hangs(w)
+	}
+	inPool(t, 3, begins, func(p *poolTest) {
+		d, e, f := p.call(), p.call(), p.call()
+		s := p.session(d, p.uses(d))
+		risen := p.rests(s)
+		unused := p.has(e)
+		c := p.waitsFor(f)
+		select {
+		case <-risen:
+			t.Error("a call is asked for its worker though one is starting")
+		default:
+		}
+		p.kill(unused)
+		select {
+		case <-risen:
+		default:
+			t.Error("the call that has no work for its worker was not asked")
+		}
+		p.release(unused, e)
+		p.leave(s)
+		p.release(p.gets(c), f)
 	})
 }
 

@@ -217,24 +217,32 @@ func (p *Pool) usedLocked(w *worker) {
 	}
 }
 
-// bury makes room for another worker after w has been reaped. It returns what w was.
-func (p *Pool) bury(w *worker) (was stage) {
+// bury makes room for another worker after w has been reaped. It returns what w was. No lock
+// of this package is held.
+func (p *Pool) bury(w *worker) stage {
+	was, ask := p.countOut(w)
+	ask.send()
+	return was
+}
+
+// countOut does what bury says. It returns which call is to be asked for a worker, too.
+func (p *Pool) countOut(w *worker) (was stage, a ask) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if was, w.place.stage = w.place.stage, buried; was == starting {
-		return was // its start makes room, when it knows how that has failed
+		return was, ask{} // its start makes room, when it knows how that has failed
 	}
 	p.idle.remove(&w.place.idle)
 	p.workers--
 	p.living--
 	switch {
-	case was == ready:
-		p.buriedUnusedLocked(w) // whoever had it asks for another
+	case was == ready: // then starts are not relied on any more
+		a = p.buriedUnusedLocked(w)
 	case p.living == 0:
 		p.starts.alone()
 	}
 	p.startLocked(p.now())
-	return was
+	return was, a
 }
 
 // buriedUnusedLocked takes in that a worker has died that was ready and was given no item.
