@@ -1,8 +1,15 @@
 package pipe
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"example.com/parallel/internal/testkit"
 )
 
 // TestSpinGivesUp has a Reader spin in vain, until it only tries now and then, and then
@@ -45,4 +52,67 @@ func TestSpinEndsWhereTheClockStandsStill(t *testing.T) {
 			t.Error("there is nothing to read")
 		}
 	})
+}
+
+// TestReaderWithoutEpoll has no descriptors for what a Reader takes besides the pipe, then one,
+// until there are enough. It reads all the same.
+func TestReaderWithoutEpoll(t *testing.T) {
+	for spare := 0; ; spare++ {
+		plain := false
+		t.Run(fmt.Sprint("spare=", spare), func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			f, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			restore := testkit.LimitDescriptors(t, spare)
+			r, err := NewReader(f)
+			restore()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			plain = r.plain != nil
+			useReader(t, r, w)
+		})
+		if !plain {
+			if spare < 2 {
+				t.Errorf("%d descriptors are enough", spare)
+			}
+			return
+		}
+	}
+}
+
+// useReader reads, polls, and waits for a deadline and for the end.
+func useReader(t *testing.T, r *Reader, w *os.File) {
+	t.Helper()
+	r.Poll(time.Millisecond) // nothing comes
+	if err := r.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	if err := r.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	wrote := make(chan error)
+	go func() {
+		_, err := w.Write([]byte("hello"))
+		wrote <- err
+	}()
+	b := make([]byte, 10)
+	if n, err := r.Read(b); string(b[:n]) != "hello" || err != nil {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	w.Close()
+	r.Poll(time.Hour) // the end is something to read
+	if n, err := r.Read(b); n != 0 || err != io.EOF {
+		t.Errorf("at the end: %d, %v", n, err)
+	}
 }

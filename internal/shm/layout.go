@@ -22,7 +22,7 @@ const (
 	RingRoom = 4 << 10
 
 	// ringReserve is how much of a ring is used in a file on a disk.
-	ringReserve = RingFull + RingRoom
+	ringReserve = min(RingFull+RingRoom, stride)
 
 	upSize = RingsAt + rings*stride
 )

@@ -74,7 +74,7 @@ func Map(up, down *os.File) (*Mapping, error) {
 // Private returns memory for a worker without a segment. It has one ring, of RingFull and
 // RingRoom bytes, from which nothing is lent, and no slots.
 func Private() *Mapping {
-	m := &Mapping{up: make([]byte, RingsAt+ringReserve), down: make([]byte, downWordsSize), room: ringReserve}
+	m := &Mapping{up: make([]byte, RingsAt+RingFull+RingRoom), down: make([]byte, downWordsSize), room: RingFull + RingRoom}
 	m.init()
 	return m
 }

@@ -132,3 +132,38 @@ func TestWhatIsNotToBeHad(t *testing.T) {
 		})
 	}
 }
+
+// TestRoomIsTaken has the files of a segment on a disk: room is taken for what a worker writes
+// there, and it writes no further, also when a call with large results is over.
+func TestRoomIsTaken(t *testing.T) {
+	for _, inFile := range []bool{false, true} {
+		s, err := Create(Options{InFile: inFile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		up, down := s.Inherit()
+		m, err := Map(up, down)
+		down.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unmap(m.down)
+		defer unmap(m.up)
+		room := len(m.Ring().Data())
+		if want := map[bool]int{false: stride, true: ringReserve}[inFile]; room != want || room < RingFull {
+			t.Errorf("inFile=%v: %d bytes of a ring are used, want %d", inFile, room, want)
+		}
+		if !s.CheckResults(RingsAt, room, room) {
+			t.Error("results may not be in the ring")
+		}
+		s.Trim()
+		var stat syscall.Stat_t
+		if err := syscall.Fstat(int(s.up.Fd()), &stat); err != nil {
+			t.Fatal(err)
+		}
+		if taken := stat.Blocks * 512; inFile && taken < RingsAt+rings*ringReserve {
+			t.Errorf("room is taken for %d bytes, want %d", taken, RingsAt+rings*ringReserve)
+		}
+	}
+}
