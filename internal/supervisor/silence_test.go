@@ -119,7 +119,7 @@ func TestSilence(t *testing.T) {
 func TestAWorkerThatOnlyAnswers(t *testing.T) {
 	for _, begins := range []bool{false, true} {
 		s := newSilentSession(t)
-		s.look(pingSilence + 2*lookSilent)
+		s.look(pingSilence + 4*lookSilent)
 		<-s.pings
 		if begins {
 			s.mapping.SetRunning(1)
