@@ -75,10 +75,10 @@ func TestInputThatEndsLateInABubble(t *testing.T) {
 			c := New(t.Context(), Config{Workers: workers, Total: -1, Cost: new(cost.Function), Errors: testErrors{}})
 			go func() {
 				for range naps {
-					time.Sleep(time.Second) // of the bubble
+					time.Sleep(time.Second) // allowed: fake time, in a bubble
 					c.Extend(1)
 				}
-				time.Sleep(10 * time.Second)
+				time.Sleep(10 * time.Second) // allowed: fake time, in a bubble
 				c.CloseInput()
 			}()
 			out := make([]int, len(naps))

@@ -144,7 +144,7 @@ func TestWatch(t *testing.T) {
 		if c.Bound() != NoBound {
 			t.Errorf("the bound is %d", c.Bound())
 		}
-		time.Sleep(time.Second) // of the bubble
+		time.Sleep(time.Second) // allowed: fake time, in a bubble
 		synctest.Wait()
 		if c.Bound() != -1 || c.EndCause() != context.DeadlineExceeded {
 			t.Errorf("the bound is %d because of %v", c.Bound(), c.EndCause())

@@ -304,7 +304,9 @@ func TestPutItems(t *testing.T) {
 		}
 	}
 	looks := 0
-	if _, ok := s.PutItems(0, make([]byte, 3*putStep), func() bool { looks++; return looks == 2 }); ok || looks != 2 || s.slotFilled[0] != 2*putStep {
+	if 3*putStep > stride {
+		t.Log("slots are too small here to be stopped at")
+	} else if _, ok := s.PutItems(0, make([]byte, 3*putStep), func() bool { looks++; return looks == 2 }); ok || looks != 2 || s.slotFilled[0] != 2*putStep {
 		t.Errorf("told to stop it goes on: %v after %d looks, %d bytes", ok, looks, s.slotFilled[0])
 	}
 	f.Close()

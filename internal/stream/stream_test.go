@@ -156,7 +156,7 @@ func TestUnevenItems(t *testing.T) {
 			input := func(yield func(int) bool) {
 				for i := range 500 {
 					if i%100 == 0 {
-						time.Sleep(time.Second)
+						time.Sleep(time.Second) // allowed: fake time, in a bubble
 					}
 					if !yield(i) {
 						t.Error("the input is ended")
@@ -164,7 +164,7 @@ func TestUnevenItems(t *testing.T) {
 				}
 			}
 			fn := func(_ context.Context, i int) (int, error) {
-				time.Sleep(time.Duration(i*i%7) * time.Millisecond)
+				time.Sleep(time.Duration(i*i%7) * time.Millisecond) // allowed: fake time, in a bubble
 				return i, nil
 			}
 			var out []int
@@ -173,7 +173,7 @@ func TestUnevenItems(t *testing.T) {
 					t.Error(err)
 				}
 				if out = append(out, i); i%50 == 0 {
-					time.Sleep(time.Second)
+					time.Sleep(time.Second) // allowed: fake time, in a bubble
 				}
 			}
 			if slices.Sort(out); !slices.Equal(out, numbers(500)) {

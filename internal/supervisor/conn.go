@@ -104,7 +104,10 @@ func (c *conn) lastWritten() uint64 {
 	return c.written.Load()
 }
 
+// writeLocked is write. If it fails and nothing was written, the numbers of the frames are
+// free again: else the next frame would not be the one that the worker waits for.
 func (c *conn) writeLocked(frames []byte, doorbells uint64, segment *shm.Segment) error {
+	before, all := c.sealer, len(frames)
 	c.sealer.Seal(frames)
 	c.writing.Store(true)
 	defer c.writing.Store(false)
@@ -113,6 +116,9 @@ func (c *conn) writeLocked(frames []byte, doorbells uint64, segment *shm.Segment
 	for len(frames) > 0 {
 		n, err := c.requests.Write(frames[:min(len(frames), writeStep)])
 		if err != nil {
+			if n == 0 && len(frames) == all {
+				c.sealer = before
+			}
 			return err
 		}
 		if frames = frames[n:]; len(frames) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -253,7 +254,7 @@ func TestConnDoesNotWatchWhatIsWritten(t *testing.T) {
 		if err := <-d.done; err != nil {
 			t.Error(err)
 		}
-		time.Sleep(10 * deafLimit) // no frame is being written
+		time.Sleep(10 * deafLimit) // allowed: fake time, in a bubble; no frame is being written
 		if d.foundDeaf() != 0 {
 			t.Errorf("found deaf after %v", d.foundDeaf())
 		}
@@ -271,7 +272,7 @@ func TestConnForgivesItsOwnStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const stopped = 100 * deafLimit
 		d := startDeafTest(10, transport.Activity{})
-		time.Sleep(deafLimit/2 + time.Millisecond) // half of the looks have been
+		time.Sleep(deafLimit/2 + time.Millisecond) // allowed: fake time, in a bubble; half of the looks have been
 		d.stall.Stop()
 		time.Sleep(stopped) // allowed: fake time, in a bubble
 		d.lookStalled()
@@ -280,6 +281,27 @@ func TestConnForgivesItsOwnStop(t *testing.T) {
 			t.Errorf("after %v: %v, want after %v", d.foundDeaf(), err, want)
 		}
 	})
+}
+
+// TestAFailedWriteUsesNoNumber has writes fail of which nothing is written.
+func TestAFailedWriteUsesNoNumber(t *testing.T) {
+	var w wiretap
+	c := newConn(&w)
+	frame := wire.Finish(append(wire.Begin(nil, wire.KindStop), "stop"...))
+	for i := range 6 {
+		if w.err = nil; i%2 == 1 {
+			w.err = errors.New("broken")
+		}
+		if err := c.write(bytes.Repeat(frame, 2), 0, nil); err != w.err {
+			t.Fatal(err)
+		}
+	}
+	r := wire.NewReader(strings.NewReader(strings.Join(w.writes, "")), 100)
+	for range 6 {
+		if _, payload, err := r.Next(); string(payload) != "stop" || err != nil {
+			t.Fatalf("%q, %v", payload, err)
+		}
+	}
 }
 
 func TestConnNumbersItsFrames(t *testing.T) {
