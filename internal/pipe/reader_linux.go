@@ -21,10 +21,11 @@ import (
 // the pipe. It knows an epoll instance that holds the pipe, and in which the pipe is armed
 // only while Read waits.
 //
-// Without an instance of epoll a Reader is plain: it leaves all waiting to the runtime's
-// poller, or blocks if that does not know the pipe either.
+// Without an instance of epoll a Reader is plain: its Reads leave all waiting to the runtime's
+// poller, or block if that does not know the pipe either.
 type Reader struct {
-	plain *os.File // the pipe of a plain Reader, which uses nothing else; else nil
+	plain     *os.File        // the pipe of a plain Reader; else nil
+	plainConn syscall.RawConn // of it; nil: it is closed
 
 	fd        int      // of the pipe; does not block
 	epoll     *os.File // the instance; the poller knows it
@@ -74,7 +75,11 @@ func NewReader(f *os.File) (*Reader, error) {
 }
 
 // NewPlainReader returns a plain Reader of f, which it takes over.
-func NewPlainReader(f *os.File) *Reader { return &Reader{plain: f} }
+func NewPlainReader(f *os.File) *Reader {
+	r := &Reader{plain: f}
+	r.plainConn, _ = f.SyscallConn() // else it is closed
+	return r
+}
 
 // open makes r read a duplicate of fd.
 func (r *Reader) open(fd int) (err error) {
@@ -162,14 +167,12 @@ func (r *Reader) disarm() (bool, error) {
 	return !r.armed, os.NewSyscallError("epoll_wait", err)
 }
 
-// Poll waits in system calls, for at most d and a spin, until there is something to read. A
-// plain Reader returns at once.
+// Poll waits in system calls, for at most d and a spin, until there is something to read. It
+// reports whether there is.
 // The runtime takes half as long to go on from there as it does to go on from its poller,
 // but no other goroutine has the processor until the runtime looks, 20 µs to 10 ms later.
-func (r *Reader) Poll(d time.Duration) {
-	if r.plain == nil && !r.spin() {
-		r.ready(unix.NsecToTimespec(int64(d)))
-	}
+func (r *Reader) Poll(d time.Duration) bool {
+	return r.spin() || r.ready(unix.NsecToTimespec(int64(d)))
 }
 
 // spin looks for input for a while, until there is some. It returns false if there is
@@ -201,7 +204,23 @@ func (r *Reader) readyOrYield() bool {
 
 // ready reports whether there is something to read, for which it waits as long as that.
 func (r *Reader) ready(timeout unix.Timespec) bool {
-	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, &timeout, nil)
+	switch {
+	case r.plain == nil:
+		return ready(r.fd, timeout)
+	case r.plainConn == nil:
+		return true // Read says why not
+	default:
+		return r.plainReady(timeout)
+	}
+}
+
+func (r *Reader) plainReady(timeout unix.Timespec) (ok bool) {
+	err := r.plainConn.Control(func(fd uintptr) { ok = ready(int(fd), timeout) })
+	return ok || err != nil
+}
+
+func ready(fd int, timeout unix.Timespec) bool {
+	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, &timeout, nil)
 	return n > 0 || err != nil && err != unix.EINTR // another error comes again when it is read
 }
 

@@ -88,7 +88,9 @@ func TestReaderWithoutEpoll(t *testing.T) {
 // useReader reads, polls, and waits for a deadline and for the end.
 func useReader(t *testing.T, r *Reader, w *os.File) {
 	t.Helper()
-	r.Poll(time.Millisecond) // nothing comes
+	if r.Poll(time.Millisecond) {
+		t.Error("something comes")
+	}
 	if err := r.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +113,9 @@ func useReader(t *testing.T, r *Reader, w *os.File) {
 		t.Error(err)
 	}
 	w.Close()
-	r.Poll(time.Hour) // the end is something to read
+	if !r.Poll(time.Hour) {
+		t.Error("the end is nothing to read")
+	}
 	if n, err := r.Read(b); n != 0 || err != io.EOF {
 		t.Errorf("at the end: %d, %v", n, err)
 	}

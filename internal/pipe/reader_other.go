@@ -21,7 +21,7 @@ func NewPlainReader(f *os.File) *Reader { return &Reader{f} }
 func (r *Reader) Read(b []byte) (int, error) { return r.f.Read(b) }
 
 // Poll returns at once: Read does all the waiting.
-func (r *Reader) Poll(time.Duration) {}
+func (r *Reader) Poll(time.Duration) bool { return false }
 
 // SetReadDeadline is as for an os.File.
 func (r *Reader) SetReadDeadline(t time.Time) error { return r.f.SetReadDeadline(t) }

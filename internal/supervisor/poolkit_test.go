@@ -50,7 +50,7 @@ func (w *fakeWorker) Resident() (int64, error)        { return 0, nil }
 func (w *fakeWorker) Read(b []byte) (int, error)      { return w.says.Read(b) }
 func (w *fakeWorker) Close() error                    { return w.says.Close() }
 func (w *fakeWorker) SetReadDeadline(time.Time) error { return nil }
-func (w *fakeWorker) Poll(time.Duration)              {}
+func (w *fakeWorker) Poll(time.Duration) bool         { return false }
 func (w *fakeWorker) welcome(registered ...string) {
 	m := wire.Welcome{Version: wire.Version, PID: w.PID(), Registered: registered}
 	frame := wire.Finish(m.Append(wire.Begin(nil, wire.KindHello)))

@@ -102,8 +102,8 @@ type Stream interface {
 // Receiver is a Stream whose reader may look for input by itself.
 type Receiver interface {
 	Stream
-	// Poll waits for input in system calls of its own, for at most about d. That is faster
-	// than Read if input comes within microseconds. It returns at once if there is no such
-	// thing.
-	Poll(d time.Duration)
+	// Poll waits for input in system calls of its own, for at most about d, and reports
+	// whether there is some. That is faster than Read if input comes within microseconds. It
+	// returns false at once if there is no such thing.
+	Poll(d time.Duration) bool
 }

@@ -221,11 +221,12 @@ type requests struct {
 	polled chan struct{}
 }
 
-func (r requests) Poll(time.Duration) {
+func (r requests) Poll(time.Duration) bool {
 	select {
 	case r.polled <- struct{}{}:
 	default:
 	}
+	return false
 }
 
 // newSegment returns a segment and a mapping of it; the test is skipped if this system has

@@ -30,8 +30,9 @@ type Link struct {
 // uses it. A *pipe.Reader implements it.
 type Requests interface {
 	io.Reader
-	// Poll waits for input in system calls of its own, for at most about d.
-	Poll(d time.Duration)
+	// Poll waits for input in system calls of its own, for at most about d, and reports whether
+	// there is some.
+	Poll(d time.Duration) bool
 }
 
 // Config is what a worker can do. Its functions may be called from any goroutine, Function
