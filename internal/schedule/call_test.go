@@ -226,7 +226,7 @@ func TestClaimWaits(t *testing.T) {
 		do   func(c *Call)
 		want Span
 	}{
-		{"given back", func(c *Call) { c.GiveBack(Span{4, 6}) }, Span{4, 6}},
+		{"given back", func(c *Call) { c.GiveBack(Span{4, 6}) }, Span{4, 5}}, // the one that gave them back may have the rest
 		{"settled", func(c *Call) { c.Done(6) }, Span{}},
 		{"failed", func(c *Call) { c.Fail(0, errKnown); c.Skip(Span{1, 6}) }, Span{}},
 		{"ended", func(c *Call) { c.End(errKnown) }, Span{}},
@@ -252,7 +252,7 @@ func TestClaimWaits(t *testing.T) {
 				}()
 				synctest.Wait()
 				p.expect(t, "starved")
-				if !c.Starved() {
+				if c.Starved() == 0 {
 					t.Error("no claim is said to be starved")
 				}
 				test.do(c)
@@ -260,7 +260,7 @@ func TestClaimWaits(t *testing.T) {
 				if got != test.want && (got.Len() > 0 || test.want.Len() > 0) {
 					t.Errorf("claimed %v, want %v", got, test.want)
 				}
-				if c.Starved() {
+				if c.Starved() > 0 {
 					t.Error("a claim is still said to be starved")
 				}
 			})

@@ -2,6 +2,13 @@ package schedule
 
 import "sync"
 
+// Share shares the items among n workers from now on.
+func (c *Call) Share(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.workers = max(1, n)
+}
+
 // Extend makes n more items of the input available.
 func (c *Call) Extend(n int) {
 	c.mu.Lock()
@@ -29,7 +36,7 @@ func (c *Call) Claim(want, least, held int, wait func() bool) (s Span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.awaitLocked(&c.claims, wait, func() bool {
-		s = c.ledger.claimShare(want, least, held)
+		s = c.ledger.claimShare(want, least, held, c.starved)
 		return s.Len() > 0
 	})
 	return s
@@ -92,11 +99,11 @@ func (c *Call) MayHaveMore(held int) bool {
 	return c.ledger.mayHaveMore(held)
 }
 
-// Starved reports whether a claim waits for items that other workers hold.
-func (c *Call) Starved() bool {
+// Starved is how many claims wait for items that other workers hold.
+func (c *Call) Starved() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.starved > 0
+	return c.starved
 }
 
 // Wake has the claims that wait look again, and so ask their wait function.

@@ -45,18 +45,27 @@ func (l *ledger) claimChunk(want, least int) Span {
 // claimShare is claimChunk for a worker that holds held items already, and for whom a claim
 // is dear. If half of what is left for each worker has fewer than least items, the worker
 // may claim more than that, up to its whole share of all items that are not settled.
-func (l *ledger) claimShare(want, least, held int) Span {
+//
+// Items that were given back may take longer than is known, or there would be no need for
+// that. So it shares them with those that wait for them too, and with the worker that had them;
+// but a small part of least is not worth a claim.
+func (l *ledger) claimShare(want, least, held, waiting int) Span {
 	left := l.left()
 	share := (left + l.open) / l.workers
 	n := min(want, max(1, left/(2*l.workers), min(least, share-held)))
 	if r := l.firstReturned(); r > 0 {
-		return l.claimReturned(min(n, r))
+		others := waiting + 1
+		return l.claimReturned(min(n, r, max(least/leastPart, (r+others)/(others+1))))
 	}
 	if l.stopped(l.next) {
 		return Span{}
 	}
 	return l.claimNext(min(n, l.avail-l.next))
 }
+
+// leastPart is the part of what a claim should have at least, 2 ms of items, that is worth one all
+// the same if it was taken from another worker: 30 µs, about what the claim costs.
+const leastPart = 64
 
 // firstReturned is how many items there are in the first span of returned that may be
 // started; 0 if there is none. Spans before it are skipped.

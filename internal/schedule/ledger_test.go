@@ -70,6 +70,7 @@ func TestLedgerClaimShare(t *testing.T) {
 		returned          []Span
 		bound             int64
 		want, least, held int
+		waiting           int // others
 		claimed           Span
 	}{
 		{name: "as many as wanted", workers: 2, avail: 100, want: 7, claimed: Span{0, 7}},
@@ -78,18 +79,25 @@ func TestLedgerClaimShare(t *testing.T) {
 		{name: "its share counts what it holds", workers: 2, next: 50, avail: 100, open: 50, want: 90, least: 80, held: 30, claimed: Span{50, 70}},
 		{name: "and what others hold", workers: 2, next: 50, avail: 100, open: 50, want: 90, least: 80, claimed: Span{50, 100}},
 		{name: "at least one beyond its share", workers: 2, next: 99, avail: 100, open: 50, want: 90, least: 80, held: 50, claimed: Span{99, 100}},
-		{name: "all of what was returned", workers: 2, next: 50, avail: 100, returned: []Span{{10, 15}}, want: 7, claimed: Span{10, 15}},
-		{name: "one span of what was returned", workers: 1, next: 50, avail: 100, returned: []Span{{10, 12}, {20, 30}}, want: 7, claimed: Span{10, 12}},
+		{name: "half of what was returned", workers: 2, next: 50, avail: 100, returned: []Span{{10, 15}}, want: 7, claimed: Span{10, 13}},
+		{name: "a part if others wait", workers: 4, next: 50, avail: 100, returned: []Span{{10, 17}}, want: 7, waiting: 2, claimed: Span{10, 12}},
+		{name: "the last one", workers: 4, next: 50, avail: 100, returned: []Span{{10, 11}}, want: 7, waiting: 2, claimed: Span{10, 11}},
+		{name: "all of what is not worth a claim", workers: 2, next: 50, avail: 100, open: 200, returned: []Span{{10, 15}}, want: 7, least: 5 * leastPart, claimed: Span{10, 15}},
+		{name: "no more than its share of what was returned", workers: 4, next: 50, avail: 50, returned: []Span{{0, 40}}, want: 40, claimed: Span{0, 5}},
+		{name: "one span of what was returned", workers: 1, next: 50, avail: 100, returned: []Span{{10, 11}, {20, 30}}, want: 7, claimed: Span{10, 11}},
 		{name: "behind the bound", workers: 2, next: 50, avail: 100, bound: 20, want: 7},
 		{name: "none", workers: 2, next: 100, avail: 100, want: 7, claimed: Span{100, 100}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLedger(test.workers, test.avail)
 			l.next, l.open, l.returned = test.next, test.open, slices.Clone(test.returned)
+			for _, s := range l.returned {
+				l.again += s.Len()
+			}
 			if test.bound != 0 {
 				l.bound.Store(test.bound)
 			}
-			if got := l.claimShare(test.want, test.least, test.held); got != test.claimed {
+			if got := l.claimShare(test.want, test.least, test.held, test.waiting); got != test.claimed {
 				t.Errorf("claimed %v, want %v", got, test.claimed)
 			}
 			if want := test.open + test.claimed.Len(); l.open != want {
@@ -225,7 +233,7 @@ func TestLedgerLosesNoItem(t *testing.T) {
 			if len(open) == 0 || len(open) < workers && random.IntN(2) == 0 {
 				s := l.claimChunk(1+random.IntN(8), 1+random.IntN(3))
 				if random.IntN(2) == 0 {
-					s2 := l.claimShare(1+random.IntN(8), random.IntN(3), s.Len())
+					s2 := l.claimShare(1+random.IntN(8), random.IntN(3), s.Len(), random.IntN(3))
 					open = append(open, s2)
 				}
 				open = append(open, s)

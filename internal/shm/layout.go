@@ -67,8 +67,9 @@ const (
 	wordTaken    = 0  // the item after the last whose result the parent has taken from a ring
 	wordDoorbell = 8  // how many frames the parent has written to the pipe that the worker should read at once
 	wordRoom     = 16 // how many bytes of each ring have room on a disk; 0: all of them need none
+	wordRevoked  = 24 // no item before this one may begin any more; 0: all may
 
-	downWordsSize = 24
+	downWordsSize = 32
 )
 
 // Fits reports whether items of so many bytes go through the segment: it is worth it, and

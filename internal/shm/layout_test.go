@@ -61,7 +61,7 @@ func TestWordsDoNotOverlap(t *testing.T) {
 		size  int
 	}{
 		{[]int{wordRunning, wordRecords, wordEnd, wordFirst, wordSize, wordDone, wordRing, wordPast}, upWordsSize},
-		{[]int{wordTaken, wordDoorbell, wordRoom}, downWordsSize},
+		{[]int{wordTaken, wordDoorbell, wordRoom, wordRevoked}, downWordsSize},
 	} {
 		seen := make(map[int]bool)
 		for _, word := range test.words {

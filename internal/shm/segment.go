@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math"
 	"os"
+	"time"
 
+	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/wire"
 )
 
@@ -122,6 +124,23 @@ func (s *Segment) Running() (seq uint64, ok bool) {
 	return r.running, ok
 }
 
+// Steady is Running as two reports in a row say that agree in all they say, so that no word has
+// changed in between.
+func (s *Segment) Steady() (seq uint64, ok bool) {
+	r, ok := s.report()
+	for range steadyLooks {
+		before := r
+		if r, ok = s.report(); ok && r == before {
+			return r.running, true
+		}
+	}
+	return 0, false
+}
+
+// steadyLooks is how often Steady looks. A worker whose items are shorter than a look is of no
+// interest to it.
+const steadyLooks = 3
+
 // Past is the item after the last that has an outcome, as the worker says. ok is as that of
 // Running.
 func (s *Segment) Past() (next uint64, ok bool) {
@@ -217,6 +236,26 @@ func (s *Segment) Taken(seq uint64) { s.setWord(wordTaken, seq) }
 // RingDoorbell tells the worker that n frames, since its start, are worth an early look
 // into the pipe.
 func (s *Segment) RingDoorbell(n uint64) { s.setWord(wordDoorbell, n) }
+
+// Revoke tells the worker to begin no item before seq that it has not begun. It returns when
+// the worker either has begun an item visibly, or will not begin it: when what says which item
+// is running, if it is read from now on, is right for the items before seq. It returns false,
+// and does nothing, if the worker could read the word while it changes.
+//
+// The worker publishes what is running before it looks at the word, and this process sets the
+// word before it looks at what is running. But the store by which the worker publishes may
+// still wait in its processor (see publish) when it looks at the word. So this process waits
+// until it has arrived.
+func (s *Segment) Revoke(seq uint64) bool {
+	s.setWord(wordRevoked, seq)
+	cost.SpinFor(publishTime, func() bool { return false })
+	return true
+}
+
+// publishTime is how long a store may take to be seen by other processors. It takes a fraction
+// of a microsecond, and no longer if the processor is interrupted or taken away: that waits for
+// its stores.
+const publishTime = 10 * time.Microsecond
 
 // setWord sets a word. If that fails, the worker goes on without.
 func (s *Segment) setWord(word int64, v uint64) {

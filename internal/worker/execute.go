@@ -36,6 +36,7 @@ func (w *worker) next() (*call, context.Context) {
 		w.die()
 	}
 	w.awaitDoorbellLocked()
+	w.dropRevokedLocked()
 	w.flushLocked()
 	if w.lookAtMemoryLocked() { // the queue may be empty now
 		w.flushLocked()
@@ -44,6 +45,7 @@ func (w *worker) next() (*call, context.Context) {
 		w.awaitLocked()
 		w.since = time.Now()
 		w.lookAtMemoryLocked() // it may have grown while it was idle
+		w.dropRevokedLocked()
 	}
 	return w.claimLocked()
 }
@@ -66,6 +68,12 @@ func (w *worker) awaitDoorbellLocked() {
 	for w.mapping.Doorbell() > w.doorbells {
 		w.awaitLocked()
 	}
+}
+
+// dropRevokedLocked drops the queued items that the parent has revoked, and says so: it may not
+// know of all that they had not begun.
+func (w *worker) dropRevokedLocked() {
+	w.results.flushDropped(w.queue.dropBefore(w.part.revoked.Load()))
 }
 
 // flushLocked sends the results that wait if there is nothing left to run, and if the

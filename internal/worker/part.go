@@ -22,9 +22,9 @@ type Part struct {
 	run     wire.Run        // the items
 	rest    []byte          // those that Next has not begun
 	begun   int             // how many have been
-	until   int             // how many may be before the typed loop returns
+	until   atomic.Int64    // how many may be before the typed loop returns; others set it to −1
+	revoked *atomic.Uint64  // the parent's: no item before that one may begin
 	memory  *memory         // nil: there is no limit of it
-	yield   atomic.Uint32   // not 0: those that have not go back into the queue; set by others
 	ctx     context.Context // the items'
 	timeout time.Duration
 	limit   int
@@ -38,7 +38,7 @@ type Part struct {
 
 // init makes a Part whose results go into the ring of m.
 func (p *Part) init(m *shm.Mapping, results *resultsBuffer) {
-	p.ring, p.results, p.most = m.Ring(), results, math.MaxInt
+	p.ring, p.results, p.most, p.revoked = m.Ring(), results, math.MaxInt, m.Revoked()
 	if !m.Shared() {
 		p.most = sendSize // they are copied once more on their way
 	}
@@ -47,16 +47,16 @@ func (p *Part) init(m *shm.Mapping, results *resultsBuffer) {
 // load makes the Part hold items of c. The worker's lock is held.
 func (p *Part) load(items wire.Run, c *call, limit int) {
 	p.run, p.rest, p.begun = items, items.Data, 0
-	p.until = items.Count
 	if p.memory != nil {
-		p.until = 1
+		p.until.Store(1)
+	} else {
+		p.until.Store(int64(items.Count))
 	}
 	p.ctx, p.timeout, p.limit = c.ctx, c.timeout, limit
 	p.header = 0
 	if c.function.ResultSize < 0 {
 		p.header = 4
 	}
-	p.yield.Store(0)
 }
 
 // unload takes off the Part the items that have not been begun.
@@ -65,22 +65,28 @@ func (p *Part) unload() (rest wire.Run) {
 		rest = p.run
 		rest.Split(p.begun)
 	}
-	p.run, p.rest, p.until = wire.Run{}, nil, 0
+	p.run, p.rest = wire.Run{}, nil
+	p.until.Store(0)
 	return rest
 }
 
+// raiseYield has what has not been begun go back into the queue. Any goroutine may call it.
+func (p *Part) raiseYield() { p.until.Store(-1) }
+
 // More reports whether to begin another item.
-func (p *Part) More() bool { return p.begun < p.until && p.yield.Load() == 0 }
+func (p *Part) More() bool {
+	return int64(p.begun) < p.until.Load() && p.run.Seq+uint64(p.begun) >= p.revoked.Load()
+}
 
 // extend lets the typed loop, which was to return after the item that has ended, begin one
-// more. It reports false if it should not, since there is none or the worker is to be measured
-// before.
+// more. It reports false if it should not, since there is none, or none is to be begun, or the
+// worker is to be measured before.
 func (p *Part) extend() bool {
-	if p.begun == p.run.Count || p.yield.Load() != 0 || p.memory.due() {
+	until := p.until.Load()
+	if p.begun == p.run.Count || until != int64(p.begun) || p.memory.due() {
 		return false
 	}
-	p.until = p.begun + 1
-	return true
+	return p.until.CompareAndSwap(until, until+1) // else others want what has not been begun
 }
 
 // Begin begins the next item and returns its position in the Part.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math"
 	"slices"
 
 	"example.com/parallel/internal/wire"
@@ -65,6 +66,15 @@ func (q *queue) drop(c *call) (dropped []seqRange) {
 	}
 	clear(q.runs[len(kept):])
 	q.runs = kept
+	return dropped
+}
+
+// dropBefore takes the items before seq off the queue, and returns which they are.
+func (q *queue) dropBefore(seq uint64) (dropped []seqRange) {
+	for len(q.runs) > 0 && q.runs[0].Seq < seq {
+		r, _ := q.pop(int(min(seq-q.runs[0].Seq, math.MaxInt)))
+		dropped = append(dropped, seqs(&r.Run))
+	}
 	return dropped
 }
 

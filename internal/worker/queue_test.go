@@ -45,6 +45,30 @@ func TestQueueDrops(t *testing.T) {
 	}
 }
 
+func TestQueueDropsRevoked(t *testing.T) {
+	for _, test := range []struct {
+		before  uint64
+		left    string
+		dropped []seqRange
+	}{
+		{0, "1:10+3 2:20+2 1:30+1 ", nil},
+		{10, "1:10+3 2:20+2 1:30+1 ", nil},
+		{11, "1:11+2 2:20+2 1:30+1 ", []seqRange{{10, 10}}},
+		{13, "2:20+2 1:30+1 ", []seqRange{{10, 12}}},
+		{21, "2:21+1 1:30+1 ", []seqRange{{10, 12}, {20, 20}}},
+		{31, "", []seqRange{{10, 12}, {20, 21}, {30, 30}}},
+	} {
+		one, two := &call{id: 1}, &call{id: 2}
+		var q queue
+		q.push(in(one, 10, 3))
+		q.push(in(two, 20, 2))
+		q.push(in(one, 30, 1))
+		if got := q.dropBefore(test.before); !slices.Equal(got, test.dropped) || q.String() != test.left {
+			t.Errorf("before %d: dropped %v and left %v, want %v and %v", test.before, got, &q, test.dropped, test.left)
+		}
+	}
+}
+
 func TestQueueKeepsOrder(t *testing.T) {
 	c := &call{id: 1}
 	var q queue

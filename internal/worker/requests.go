@@ -187,7 +187,7 @@ func (w *worker) raiseYieldLocked() bool {
 	if w.claimed.Count < 2 {
 		return false
 	}
-	w.part.yield.Store(1)
+	w.part.raiseYield()
 	return true
 }
 
