@@ -3,6 +3,7 @@ package parallel_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +47,9 @@ var _ = func() bool {
 
 func init() {
 	parallel.Register(benchPID)
+	parallel.Register(benchUpper)
+	parallel.Register(benchNextDay)
+	parallel.Register(benchOwnTwice)
 	parallel.Register(dieAt)
 }
 
@@ -432,5 +437,111 @@ func BenchmarkManyWorkers(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(callers), "ns/call")
 		})
+	}
+}
+
+// BenchmarkShortCalls reports what a call of n tiny items in a pool of two warm
+// workers takes, and, as x-one, how many times what a call of one item takes.
+func BenchmarkShortCalls(b *testing.B) {
+	for _, p := range []struct {
+		name string
+		pool *parallel.ProcessPool
+	}{
+		{"", &parallel.ProcessPool{Size: 2, IdleTimeout: -1}},
+		{"/limit=items", &parallel.ProcessPool{Size: 2, IdleTimeout: -1, MaxItems: 1e9}},
+		{"/limit=memory", &parallel.ProcessPool{Size: 2, IdleTimeout: -1, MaxMemoryBytes: 1 << 30}},
+	} {
+		pool := p.pool
+		warm(b, pool, 2)
+		benchShort(b, "type=int"+p.name, pool, func(i int) int { return i }, benchTwice)
+		if p.name == "" {
+			benchShort(b, "type=string", pool, func(i int) string { return fmt.Sprint("item ", i) }, benchUpper)
+			benchShort(b, "type=time", pool, func(i int) time.Time { return time.Unix(int64(i), 0) }, benchNextDay)
+			benchShort(b, "type=own", pool, func(i int) benchOwn { return benchOwn{i} }, benchOwnTwice)
+		}
+		pool.Close()
+	}
+}
+
+func benchUpper(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil }
+
+func benchNextDay(_ context.Context, t time.Time) (time.Time, error) { return t.AddDate(0, 0, 1), nil }
+
+// benchOwn encodes itself, by code of the user's.
+type benchOwn struct{ n int }
+
+func (o benchOwn) MarshalBinary() ([]byte, error) { return binary.AppendVarint(nil, int64(o.n)), nil }
+
+func (o *benchOwn) UnmarshalBinary(data []byte) error {
+	n, _ := binary.Varint(data)
+	o.n = int(n)
+	return nil
+}
+
+func benchOwnTwice(_ context.Context, o benchOwn) (benchOwn, error) { return benchOwn{2 * o.n}, nil }
+
+func benchShort[T, R any](b *testing.B, name string, pool *parallel.ProcessPool, item func(i int) T, fn func(context.Context, T) (R, error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	kept := parallel.On(pool)
+	for _, n := range []int{2, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("%s/n=%d", name, n), func(b *testing.B) {
+			items := make([]T, n)
+			for i := range items {
+				items[i] = item(i)
+			}
+			var one, all samples
+			for b.Loop() {
+				for range 16 {
+					one.add(func() { mustMap(b, ctx, items[:1], fn, kept) })
+				}
+				for range 16 {
+					all.add(func() { mustMap(b, ctx, items, fn, kept) })
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(all.median()/1e3, "p50-µs")
+			b.ReportMetric(all.median()/one.median(), "x-one")
+		})
+	}
+}
+
+func mustMap[T, R any](b *testing.B, ctx context.Context, items []T, fn func(context.Context, T) (R, error), options ...parallel.Option) {
+	if r, err := parallel.Map(ctx, items, fn, options...); len(r) != len(items) || err != nil {
+		b.Fatal(len(r), err)
+	}
+}
+
+// BenchmarkWrongEstimate reports what a call of two items in a pool of two warm workers takes if
+// the items before have been tiny, and, as x-known, how many times what it takes if they have
+// been as long.
+func BenchmarkWrongEstimate(b *testing.B) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	pool := &parallel.ProcessPool{Size: 2, IdleTimeout: -1}
+	defer pool.Close()
+	warm(b, pool, 2)
+	kept := parallel.On(pool)
+	tiny := spinItems(100, 0)
+	for _, each := range []time.Duration{100 * time.Microsecond, 250 * time.Microsecond, time.Millisecond, 5 * time.Millisecond} {
+		for _, n := range []int{2, 20} {
+			b.Run(fmt.Sprintf("each=%v/n=%d", each, n), func(b *testing.B) {
+				items := spinItems(n, each)
+				var known, wrong samples
+				for b.Loop() {
+					for range 5 {
+						mustMap(b, ctx, items, benchSpin, kept)
+					}
+					known.add(func() { mustMap(b, ctx, items, benchSpin, kept) })
+					for range 5 {
+						mustMap(b, ctx, tiny, benchSpin, kept)
+					}
+					wrong.add(func() { mustMap(b, ctx, items, benchSpin, kept) })
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(wrong.median()/1e3, "p50-µs")
+				b.ReportMetric(wrong.median()/known.median(), "x-known")
+			})
+		}
 	}
 }

@@ -263,32 +263,34 @@ func BenchmarkMap(b *testing.B) {
 // that is given too many of them holds up the call.
 func benchmarkSkewed(b *testing.B, processes, kept parallel.Option) {
 	workers := runtime.GOMAXPROCS(0)
-	for _, n := range []int{100, 1000} {
-		items := spinItems(n, 10*time.Microsecond)
-		copy(items[n-4*workers:], spinItems(4*workers, time.Millisecond))
-		share := makespan(items, workers)
-		for _, w := range []struct {
-			place string
-			run   mapper[int, uint64]
-		}{
-			{"chunks", inChunks[int, uint64]},
-			{"errgroup", inErrgroup[int, uint64](workers)},
-			{"goroutines", inMap[int, uint64]()},
-			{"processes", inMap[int, uint64](processes)},
-			{"kept", inMap[int, uint64](kept)},
-		} {
-			b.Run(fmt.Sprintf("work=skewed/place=%s/n=%d", w.place, n), func(b *testing.B) {
-				checkMapper(b, w.run, items, benchSpin)
-				var loops, calls samples
-				for b.Loop() {
-					if calls.add(func() { _, _ = w.run(items, benchSpin) }); len(calls)%4 == 1 {
-						b.StopTimer()
-						loops.add(func() { _, _ = inLoop(items, benchSpin) })
-						b.StartTimer()
+	for _, heavy := range []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
+		for _, n := range []int{100, 1000} {
+			items := spinItems(n, 10*time.Microsecond)
+			copy(items[n-4*workers:], spinItems(4*workers, heavy))
+			share := makespan(items, workers)
+			for _, w := range []struct {
+				place string
+				run   mapper[int, uint64]
+			}{
+				{"chunks", inChunks[int, uint64]},
+				{"errgroup", inErrgroup[int, uint64](workers)},
+				{"goroutines", inMap[int, uint64]()},
+				{"processes", inMap[int, uint64](processes)},
+				{"kept", inMap[int, uint64](kept)},
+			} {
+				b.Run(fmt.Sprintf("work=skewed/heavy=%v/place=%s/n=%d", heavy, w.place, n), func(b *testing.B) {
+					checkMapper(b, w.run, items, benchSpin)
+					var loops, calls samples
+					for b.Loop() {
+						if calls.add(func() { _, _ = w.run(items, benchSpin) }); len(calls)%4 == 1 {
+							b.StopTimer()
+							loops.add(func() { _, _ = inLoop(items, benchSpin) })
+							b.StartTimer()
+						}
 					}
-				}
-				b.ReportMetric(calls.median()/(loops.median()*share), "x-ideal")
-			})
+					b.ReportMetric(calls.median()/(loops.median()*share), "x-ideal")
+				})
+			}
 		}
 	}
 }

@@ -259,7 +259,7 @@ func (s *session) launch(b *batch) bool {
 		s.fail(err)
 		return false
 	}
-	if !s.call.callerServes { // else awaitLocked wakes it, if the caller does not read itself
+	if !s.call.callerServes && !s.call.isShort() { // else awaitLocked wakes it, if the sender does not read itself
 		s.worker.reader.turn.Wake()
 	}
 	return true
@@ -322,18 +322,21 @@ func (s *session) enlist(f *flight) bool {
 	s.sender.used = true
 	s.wantAnswersLocked()
 	s.window.add(*f)
+	if s.window.items > 1 {
+		s.call.monitor.sent()
+	}
 	s.worker.items += f.count
 	s.call.pool.counters.bytesOut.Add(int64(f.bytes))
 	return true
 }
 
-// wantAnswersLocked has the worker's reader wanted, unless the caller reads by itself the
-// answer to the only item in flight. With other items in flight it reads at once: a worker
+// wantAnswersLocked has the worker's reader wanted, unless the sender may read by itself the
+// answer to what it sends first. With other items in flight the reader reads at once: a worker
 // that cannot write what it has to say does not read what it is sent either.
 func (s *session) wantAnswersLocked() {
 	turn := s.worker.reader.turn
 	first := s.window.empty()
-	if first && s.call.callerServes {
+	if first && (s.call.callerServes || s.call.isShort()) {
 		return
 	}
 	turn.Want(true)

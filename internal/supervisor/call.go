@@ -18,11 +18,11 @@ type call struct {
 	what Call
 	id   uint64 // tells the worker this call from others
 
-	// callerServes: the call's one session is served by the caller's own goroutine, which
-	// also reads the answer in place of the worker's reader if that rests. One worker is
-	// enough for the call, and nothing that the caller would do in the session runs code of
-	// the user's, whose Goexit would end the caller.
+	// callerServes: the call's first session is served by the caller's own goroutine. One worker
+	// is enough for the call, or at first; and nothing that the caller would do in the session
+	// runs code of the user's, whose Goexit would end the caller.
 	callerServes bool
+	short        short
 	slowStart    bool // batches must not grow too fast, since the function's cost was not known before
 
 	crowdedUntil atomic.Int64 // by cost.Clock; 0: another call has never had items of this one given back
@@ -45,7 +45,8 @@ func newCall(p *Pool, c *schedule.Call, what Call) *call {
 	config := c.Config()
 	d := &call{Call: c, pool: p, what: what, id: lastCallID.Add(1), quit: make(chan struct{})}
 	d.monitor.init(d)
-	d.callerServes = config.Workers == 1 && config.Total >= 0 && config.Progress == nil && what.Function.Pure
+	d.initShort()
+	d.callerServes = (config.Workers == 1 || d.isShort()) && config.Total >= 0 && config.Progress == nil && what.Function.Pure
 	return d
 }
 
@@ -57,11 +58,16 @@ func (d *call) run() {
 	if d.what.Timeout > 0 {
 		d.monitor.act()
 	}
+	workers := d.Config().Workers
+	if d.isShort() {
+		d.Share(1)
+		workers = 1
+	}
 	if d.callerServes {
 		var s *session
 		d.serveAll(&s)
 	} else {
-		for range d.Config().Workers {
+		for range workers {
 			d.serve()
 		}
 	}
@@ -172,6 +178,24 @@ func (d *call) lookAt(look func(s *session)) {
 	defer d.mu.Unlock()
 	for e := d.sessions.first; e != nil; e = e.next {
 		look(e.value)
+	}
+}
+
+// relieve looks at sessions until stop, those first that have not been made to give items back
+// for longest.
+func (d *call) relieve(look func(s *session) (given, stop bool)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.sessions.first
+	for range d.sessions.n {
+		given, stop := look(e.value)
+		at := e
+		if e = e.next; given {
+			d.sessions.toEnd(at)
+		}
+		if stop {
+			return
+		}
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 // What a session does about a worker that another call waits for, how many items a worker may
 // be sent, and one that has become too large. No process is started.
 
-// asked reports whether the worker has been asked to give back items, and answers for it.
-func (s *silentSession) asked() bool { return s.worker.conn.answered() }
+// asked reports whether the worker has been asked to give back items, or they were revoked, since
+// the last time.
+func (s *silentSession) asked() bool { return s.worker.conn.answered() || s.worker.revoked.Swap(0) > 0 }
 
 // newLeavingSession returns a session with items in flight that take so long each. It leaves.
 func newLeavingSession(t *testing.T, each time.Duration) *silentSession {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/schedule"
@@ -22,14 +23,12 @@ var (
 
 // How often the monitor looks, while there is something to look for.
 const (
-	lookMemory  = 10 * time.Millisecond
-	lookStarved = time.Millisecond
-	lookMin     = time.Millisecond
-	lookMax     = 50 * time.Millisecond
-	lookGap     = 10 * time.Microsecond // for each session, from one look to the next: about five times as long as looking takes
+	lookMemory = 10 * time.Millisecond
+	lookMin    = time.Millisecond
+	lookMax    = 50 * time.Millisecond
+	lookGap    = 10 * time.Microsecond // for each session, from one look to the next: about five times as long as looking takes
 
-	worthRecall = 300 * time.Microsecond // of items that another worker could run: some round trips
-	graceLooks  = 20                     // for a worker to give back what it has not started, before it is killed
+	graceLooks = 20 // for a worker to give back what it has not started, before it is killed
 )
 
 // monitor sees to everything in a call that has a clock: items that are told to stop and do
@@ -37,9 +36,12 @@ const (
 // a long one while another worker has nothing to do. It is a goroutine that is started when
 // there is something to look for; most calls are over before they need one. It sleeps but
 // for a look each second, unless a look finds that it should look again before.
+//
+// A look is at every session. What workers without items need is apart from that: see relief.
 type monitor struct {
 	call  *call
 	awake chan struct{} // wakes it; holds one
+	asked atomic.Bool   // it is to look, soon
 
 	mu      sync.Mutex
 	begun   bool          // there has been a session, so there may be something to look at
@@ -52,6 +54,7 @@ type monitor struct {
 	bound    int64          // the call's, at the last look
 	stop     []byte         // the frame that tells workers of it
 	encoders sync.WaitGroup // of causes
+	relief   relief
 }
 
 func (m *monitor) init(d *call) {
@@ -60,18 +63,20 @@ func (m *monitor) init(d *call) {
 
 // Starved, Bounded and Returned make the monitor a schedule.Claimant, with the
 // schedule.Call's mutex held.
-func (m *monitor) Starved()     { m.act() }
+func (m *monitor) Starved()     { m.wakeFor(false) }
 func (m *monitor) Bounded()     { m.act() }
 func (m *monitor) Returned(int) {}
 
 // act has the monitor look at the sessions, soon, or when there is one. A call that waits
 // for its first worker has no use for another goroutine.
-func (m *monitor) act() {
+func (m *monitor) act() { m.wakeFor(true) }
+
+func (m *monitor) wakeFor(look bool) {
 	m.mu.Lock()
 	m.due = true
 	m.startLocked()
 	m.mu.Unlock()
-	m.wake()
+	m.wake(look)
 }
 
 // begin takes in that a session has begun.
@@ -81,7 +86,7 @@ func (m *monitor) begin() {
 		m.startLocked()
 	}
 	m.mu.Unlock()
-	m.wake()
+	m.wake(true)
 }
 
 // startLocked starts the monitor if there is none.
@@ -93,8 +98,11 @@ func (m *monitor) startLocked() {
 	go m.run()
 }
 
-// wake has it look, if there is one.
-func (m *monitor) wake() {
+// wake wakes it, if there is one, and with look has it look.
+func (m *monitor) wake(look bool) {
+	if look {
+		m.asked.Store(true)
+	}
 	select {
 	case m.awake <- struct{}{}:
 	default: // it is about to look
@@ -117,7 +125,8 @@ func (m *monitor) run() {
 	defer close(m.running)
 	timer := m.call.pool.clock.NewTimer(0)
 	defer timer.Stop()
-	var next time.Time // no look comes before
+	m.asked.Store(true)
+	var look, next time.Time // the next look is due, zero: is not; and no look comes before
 	for {
 		select {
 		case <-m.quit:
@@ -126,17 +135,39 @@ func (m *monitor) run() {
 		case <-timer.C:
 		}
 		now := m.call.pool.clock.Now()
-		if early := next.Sub(now); early > 0 {
-			timer.Reset(early)
-			continue
+		if m.asked.Swap(false) {
+			look = latest(now, next)
 		}
-		m.prepareStop()
-		wait, sessions := m.look(now)
-		if wait > 0 {
+		if !look.IsZero() && !now.Before(look) {
+			m.prepareStop()
+			wait, sessions := m.look(now)
+			next = now.Add(time.Duration(sessions) * lookGap)
+			if look = (time.Time{}); wait > 0 {
+				look = latest(now.Add(wait), next)
+			}
+		}
+		relieve := m.relieve(now)
+		if wait, ok := soonest(now, look, relieve); ok {
 			timer.Reset(wait)
 		}
-		next = now.Add(time.Duration(sessions) * lookGap)
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// soonest is how long it is until the first of the times that are not zero.
+func soonest(now time.Time, times ...time.Time) (d time.Duration, ok bool) {
+	for _, t := range times {
+		if wait := t.Sub(now); !t.IsZero() && (!ok || wait < d) {
+			d, ok = wait, true
+		}
+	}
+	return d, ok
 }
 
 // prepareStop makes the frame that tells a worker how far the call goes, if that has changed.
@@ -188,11 +219,10 @@ func (a *agenda) add(d time.Duration) {
 // are. If there is none, the next one wakes the monitor.
 func (m *monitor) look(now time.Time) (wait time.Duration, sessions int) {
 	var again agenda
-	starved := m.call.Starved()
 	m.call.lookAt(func(s *session) {
 		sessions++
 		again.add(lookSilent)
-		s.look(m, now, starved, &again)
+		s.look(m, now, &again)
 	})
 	if limit := m.call.what.Timeout; limit > 0 && sessions > 0 { // items come and go without the monitor being woken
 		again.add(min(limit/8, lookMax))
@@ -212,7 +242,7 @@ type watch struct {
 	seenAt    time.Time // the look at which seen was first running
 	overMem   int       // looks at which seen, isolated, had outgrown the memory limit
 	grace     int       // looks at which seen was to be killed and not isolated
-	starved   int       // looks in a row at which another worker had nothing to do
+	long      uint64    // the item that was running when another worker was last without items; 0: none
 	decoding  int       // the item whose result or error was being decoded at the last look; −1: none
 	decodeAt  time.Time // the look at which decoding was first seen; zero: the Logger has been told
 	stopped   bool      // the worker had been stopped in an item at the last look for that
@@ -237,7 +267,7 @@ type progress struct {
 }
 
 // look does the monitor's work for one session.
-func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
+func (s *session) look(m *monitor, now time.Time, again *agenda) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == lost {
@@ -255,7 +285,6 @@ func (s *session) look(m *monitor, now time.Time, starved bool, again *agenda) {
 	}
 	s.lookSilentLocked(now, running)
 	s.lookStoppedLocked(now, again)
-	s.lookStarvedLocked(starved, running, again)
 	s.lookHandOverLocked(now, again)
 	s.lookDecodingLocked(now, again)
 	if running != 0 {
@@ -373,20 +402,6 @@ func (s *session) lookStoppedLocked(now time.Time, again *agenda) {
 	}
 }
 
-// lookStarvedLocked has the worker give back what it has not begun if another worker has
-// nothing to do, unless it should get to that soon.
-func (s *session) lookStarvedLocked(starved bool, running uint64, again *agenda) {
-	if !starved || s.window.items < 2 {
-		s.watch.starved = 0
-		return
-	}
-	s.watch.starved++
-	again.add(lookStarved)
-	if running != 0 && (s.watch.starved > 1 || s.backlogLocked() > worthRecall) {
-		s.recallLocked()
-	}
-}
-
 // lookHandOverLocked has the worker give back what it has not begun if it keeps another call
 // waiting for longer than was thought.
 func (s *session) lookHandOverLocked(now time.Time, again *agenda) {
@@ -485,7 +500,9 @@ func (s *session) isolateLocked() bool {
 	if s.window.items == 1 {
 		return true
 	}
-	s.recallLocked()
+	if s.recallLocked(); s.window.items == 1 {
+		return true
+	}
 	s.watch.grace++
 	return s.watch.grace > graceLooks
 }

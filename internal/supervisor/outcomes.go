@@ -355,7 +355,7 @@ func (s *session) settleFailure(data []byte, i int) (breach error) {
 func (s *session) handleDropped(r wire.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered() || r.Kind == wire.RecordOutgrown
+	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered() || r.Kind == wire.RecordOutgrown || s.worker.hasRevoked(r)
 	dropped, ok := s.window.drop(r.Seq, r.Last, func(f flight) bool { return asked || s.call.Stopped(f.index) })
 	if !ok {
 		return errors.New("it dropped an item that it was to run")
@@ -502,7 +502,7 @@ func (s *session) lose() (flights []flight, guilt verdict, ok bool) {
 	case s.worker.segment == nil:
 		e.garbled = e.garbled || r.mute || !r.frames.CutInRecords()
 	case !e.garbled:
-		e.running, ok = s.worker.segment.Running()
+		e.running, ok = s.wasRunningLocked()
 		e.past, _ = s.worker.segment.Past()
 		e.garbled, e.apart = !ok, r.apart
 	}

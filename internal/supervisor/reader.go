@@ -89,8 +89,14 @@ func (s *session) readInPlace(soon bool) {
 	if soon && !r.frames.Buffered() {
 		r.results.Poll(pollTime)
 	}
+	s.lead()
+}
+
+// lead reads a frame as the leader, and yields.
+func (s *session) lead() {
+	r := &s.worker.reader
 	m := r.receive()
-	if m.err == nil && m.kind == wire.KindResults && ranWell(m.payload) {
+	if s.call.callerServes && m.err == nil && m.kind == wire.KindResults && ranWell(m.payload) {
 		if m.breach = s.handleRecords(wire.NewCursor(m.payload), false); m.breach == nil {
 			r.turn.Yield(false)
 			return
@@ -206,7 +212,7 @@ func (w *worker) handleStray(c *wire.Cursor) error {
 			return err
 		}
 		switch {
-		case r.Kind == wire.RecordBusy, r.Kind == wire.RecordRecalled && w.conn.answered():
+		case r.Kind == wire.RecordBusy, r.Kind == wire.RecordRecalled && w.conn.answered(), w.hasRevoked(r):
 		case w.handleMemory(r):
 		default:
 			return errors.New("an outcome for no call")

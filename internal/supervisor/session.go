@@ -25,18 +25,19 @@ type session struct {
 	sender sender         // the sending goroutine's
 	taking taking         // the reading goroutine's; see outcomes.go
 
-	mu        sync.Mutex
-	changed   sync.Cond    // the sender should look again
-	window    window       // what is in flight
-	state     sessionState // how the worker is
-	known     bool         // the worker knows of the call: its opening has been written
-	asked     bool         // another call has asked for the worker
-	condemned bool         // the item that is running may have to be killed: nothing is sent behind it
-	busy      bool         // what the worker has said is being taken in, maybe by code of the user's
-	decoding  int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
-	handOver  handOver     // of the worker to another call, which waits for one
-	started   uint64       // without a segment: the item that the worker said it was starting
-	watch     watch        // the monitor's
+	mu            sync.Mutex
+	changed       sync.Cond    // the sender should look again
+	window        window       // what is in flight
+	state         sessionState // how the worker is
+	known         bool         // the worker knows of the call: its opening has been written
+	asked         bool         // another call has asked for the worker
+	condemned     bool         // the item that is running may have to be killed: nothing is sent behind it
+	busy          bool         // what the worker has said is being taken in, maybe by code of the user's
+	decoding      int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
+	handOver      handOver     // of the worker to another call, which waits for one
+	revokedBehind uint64       // the item behind which others were last revoked; 0: none were
+	started       uint64       // without a segment: the item that the worker said it was starting
+	watch         watch        // the monitor's
 }
 
 // sessionState is what a session knows of its worker. It only goes forward.
@@ -210,16 +211,26 @@ func (s *session) handOverLocked(now time.Time) (left time.Duration) {
 // awaitLocked waits until something may have changed, while anything is in flight.
 func (s *session) awaitLocked() {
 	turn := s.worker.reader.turn
-	if s.call.callerServes && s.window.items == 1 && s.call.Left() == 0 && turn.Lead() {
-		soon := s.backlogLocked() < pollTime
+	if s.mayLeadLocked() && turn.Lead() {
+		soon, short := s.backlogLocked() < pollTime, s.window.items > 1
 		s.mu.Unlock()
 		defer s.mu.Lock()
-		s.readInPlace(soon)
+		if short {
+			s.readShort()
+		} else {
+			s.readInPlace(soon)
+		}
 		return
 	}
 	turn.Want(true)
 	turn.Wake()
 	s.changed.Wait()
+}
+
+// mayLeadLocked reports whether the sender may read the answer in place of the worker's reader:
+// nothing else that it would hear of concerns it meanwhile.
+func (s *session) mayLeadLocked() bool {
+	return s.call.Left() == 0 && (s.call.isShort() || s.call.callerServes && s.window.items == 1)
 }
 
 // wake has the sender look again.
@@ -242,9 +253,10 @@ func (s *session) ask() {
 // backlogLocked is the time that the items in flight should take; 0 if that is not known.
 func (s *session) backlogLocked() time.Duration { return s.call.Cost().Of(s.window.items) }
 
-// recallLocked asks the worker to give back what it has not started, if there may be such.
+// recallLocked has what the worker has not started given back, if there may be such: at once,
+// or else it asks the worker for it.
 func (s *session) recallLocked() {
-	if s.window.items > 1 {
+	if s.window.items > 1 && !s.revokeLocked() {
 		s.pingLocked()
 	}
 }

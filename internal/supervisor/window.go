@@ -58,6 +58,14 @@ func (w *window) count(f flight, sign int) {
 
 func (w *window) empty() bool { return len(w.flights) == 0 }
 
+// end is the sequence number after the last item in flight; 0: there is none.
+func (w *window) end() uint64 {
+	if w.empty() {
+		return 0
+	}
+	return w.flights[len(w.flights)-1].end()
+}
+
 // first is the first item in flight.
 func (w *window) first() (seq uint64, index int, ok bool) {
 	if w.empty() {
@@ -140,9 +148,10 @@ func (f *flight) splitAt(seq uint64) (before flight) {
 	return f.split(int(min(seq-f.seq, uint64(f.count))))
 }
 
-// contains reports whether seq may be in flight.
+// contains reports whether seq is in flight.
 func (w *window) contains(seq uint64) bool {
-	return !w.empty() && w.flights[0].seq <= seq && seq < w.flights[len(w.flights)-1].end()
+	_, ok := w.indexOf(seq)
+	return ok
 }
 
 // indexOf is the index of an item in flight.

@@ -1,0 +1,76 @@
+package supervisor_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"example.com/parallel"
+)
+
+// sharedOut is an item that says in a file that it has run.
+type sharedOut struct {
+	File  string
+	Index int
+	Takes time.Duration
+}
+
+func init() { parallel.Register(runSharedOut) }
+
+func runSharedOut(_ context.Context, item sharedOut) (int, error) {
+	f, err := os.OpenFile(item.File, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if _, err := f.Write(binary.NativeEndian.AppendUint32(nil, uint32(item.Index))); err != nil {
+		return 0, err
+	}
+	for begin := time.Now(); time.Since(begin) < item.Takes; { // computes
+	}
+	return -item.Index, nil
+}
+
+// TestItemsAreSharedOut has calls whose items take very different times, so that items are taken
+// from one worker for another again and again, and calls that seem short and are not. Each item
+// runs once, as is counted outside of the workers, and its result is its own.
+func TestItemsAreSharedOut(t *testing.T) {
+	everyTransport(t, func(t *testing.T) {
+		pool := testPool(t, &parallel.ProcessPool{Size: 3})
+		random := rand.New(rand.NewPCG(1, 2))
+		for round := range 40 {
+			file := filepath.Join(t.TempDir(), "ran")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			items := make([]sharedOut, 1+random.IntN(1<<(1+round%8)))
+			for i := range items {
+				items[i] = sharedOut{file, i, 0}
+				if random.IntN(20) == 0 || i > len(items)-6 && round%2 == 0 {
+					items[i].Takes = time.Duration(random.IntN(3000)) * time.Microsecond
+				}
+			}
+			results, err := parallel.Map(t.Context(), items, runSharedOut, parallel.On(pool))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ran := make([]int, len(items))
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for ; len(data) > 0; data = data[4:] {
+				ran[binary.NativeEndian.Uint32(data)]++
+			}
+			for i := range items {
+				if ran[i] != 1 || results[i] != -i {
+					t.Errorf("round %d: item %d of %d ran %d times, with the result %d", round, i, len(items), ran[i], results[i])
+				}
+			}
+		}
+	})
+}
