@@ -171,7 +171,7 @@ var errInjected = errors.New("injected fault")
 
 // canDoWithout is operations of a start whose failure does not end it.
 var canDoWithout = map[string]bool{
-	"proc": true, "epoll": true, "setsig": true, "null": true, "memfd": true, "seal": true, "file": true, "session": true, "pidfd": true,
+	"proc": true, "epoll": true, "setsig": true, "null": true, "memfd": true, "seal": true, "map": true, "file": true, "session": true, "pidfd": true,
 }
 
 // TestFaultsInAStart has the first operation of a start fail, then the second, until a
@@ -188,7 +188,7 @@ func TestFaultsInAStart(t *testing.T) {
 	}
 	want := []string{
 		"proc", "pipe", "pipe", "epoll", "pipe", "setsig", "pipe", "pipe", "null",
-		"memfd", "seal", "memfd", "seal", "proc", "session", "start", "pidfd", "group",
+		"memfd", "seal", "memfd", "seal", "proc", "map", "map", "session", "start", "pidfd", "group",
 	}
 	operations = slices.DeleteFunc(operations, func(op string) bool { return op == "file" })
 	if runtime.GOOS != "linux" {

@@ -57,6 +57,7 @@ func TestWithout(t *testing.T) {
 		}},
 		{"memfd", nil}, // see package shm
 		{"seal", nil},
+		{"map", nil},
 	} {
 		for _, forGood := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/forGood=%v", test.op, forGood), func(t *testing.T) {

@@ -4,7 +4,7 @@ package shm
 
 import "os"
 
-func create(o Options) (up, down, readOnly *os.File, err error) { return createFiles(o) }
+func create(o Options) (files, error) { return createFiles(o) }
 
 // reserve does nothing. On a disk without room a worker that writes to the file dies.
 func reserve(up, down *os.File) error { return nil }

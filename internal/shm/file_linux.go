@@ -12,53 +12,56 @@ import (
 // create makes the two files of memory that has no name. Neither can be made shorter or
 // longer, by whichever process. The worker's descriptor of what the parent writes can only
 // be read from, for which it is opened again, through /proc.
-func create(o Options) (up, down, readOnly *os.File, err error) {
+func create(o Options) (f files, err error) {
 	if !o.InFile {
-		up, down, readOnly, err = createMemory(o)
+		f, err = createMemory(o)
 	}
 	if o.InFile || err != nil {
 		return createFiles(o)
 	}
-	return up, down, readOnly, nil
+	return f, nil
 }
 
-func createMemory(o Options) (up, down, readOnly *os.File, err error) {
+func createMemory(o Options) (f files, err error) {
 	defer func() {
 		if err != nil {
-			closeFiles(up, down, readOnly)
+			f.close()
 		}
 	}()
-	if up, err = memory(o, "parallel-worker", upSize); err != nil {
-		return
+	var sealed [2]bool
+	if f.up, sealed[0], err = memory(o, "parallel-worker", upSize); err != nil {
+		return f, err
 	}
-	if down, err = memory(o, "parallel-parent", downSize); err != nil {
-		return
+	if f.down, sealed[1], err = memory(o, "parallel-parent", downSize); err != nil {
+		return f, err
 	}
+	f.sealed = sealed == [2]bool{true, true}
 	if err = o.fault("proc"); err == nil {
-		readOnly, err = os.Open("/proc/self/fd/" + strconv.Itoa(int(down.Fd())))
+		f.readOnly, err = os.Open("/proc/self/fd/" + strconv.Itoa(int(f.down.Fd())))
 	}
-	return
+	return f, err
 }
 
 // memory makes a file of memory of that size. If it cannot be sealed, it is used unsealed:
-// the parent never maps it.
-func memory(o Options, name string, size int64) (*os.File, error) {
+// then the parent does not map it.
+func memory(o Options, name string, size int64) (f *os.File, sealed bool, err error) {
 	if err := o.fault("memfd"); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return nil, false, os.NewSyscallError("memfd_create", err)
 	}
-	f := os.NewFile(uintptr(fd), name)
+	f = os.NewFile(uintptr(fd), name)
 	if err := f.Truncate(size); err != nil {
 		f.Close()
-		return nil, err
+		return nil, false, err
 	}
 	if o.fault("seal") == nil {
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+		sealed = err == nil
 	}
-	return f, nil
+	return f, sealed, nil
 }
 
 // reserve takes room on the disk for the words, the results buffer, and each ring until it is

@@ -9,9 +9,7 @@ import (
 
 // create makes no files. On Windows a file that is written through a mapping is not
 // promised to read the same through ReadFile.
-func create(Options) (up, down, readOnly *os.File, err error) {
-	return nil, nil, nil, errors.ErrUnsupported
-}
+func create(Options) (files, error) { return files{}, errors.ErrUnsupported }
 
 func punchHole(*os.File, int64, int64) {}
 

@@ -10,19 +10,17 @@ import (
 
 // createFiles makes the two files in the directory for temporary files, where they lose their
 // names at once.
-func createFiles(o Options) (up, down, readOnly *os.File, err error) {
-	defer func() {
-		if err != nil {
-			closeFiles(up, down, readOnly)
-		}
-	}()
-	if up, _, err = createFile(o, upSize, false); err == nil {
-		down, readOnly, err = createFile(o, downSize, true)
+func createFiles(o Options) (f files, err error) {
+	if f.up, _, err = createFile(o, upSize, false); err == nil {
+		f.down, f.readOnly, err = createFile(o, downSize, true)
 	}
 	if err == nil {
-		err = reserve(up, down)
+		err = reserve(f.up, f.down)
 	}
-	return up, down, readOnly, err
+	if err != nil {
+		f.close()
+	}
+	return f, err
 }
 
 // createFile makes a file of that size, and opens it a second time for reading only.
@@ -41,7 +39,7 @@ func createFile(o Options, size int64, twice bool) (f, readOnly *os.File, err er
 		err = f.Truncate(size)
 	}
 	if err != nil {
-		closeFiles(f, readOnly)
+		(&files{up: f, readOnly: readOnly}).close()
 		return nil, nil, err
 	}
 	return f, readOnly, nil

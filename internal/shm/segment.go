@@ -1,27 +1,34 @@
 package shm
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"os"
+	"sync"
 	"time"
 
 	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/wire"
 )
 
-// Segment is the parent's view of the segment: it reads and writes the files.
+// Segment is the parent's view of the segment. Of sealed files it maps what it uses; the
+// others it reads and writes.
 //
 // One goroutine at a time may use the methods that take results, CheckResults,
 // ReadResults and Taken, and one those that send, PutItems and RingDoorbell. Trim must
-// not run beside either. The others may be called from any goroutine until Close.
+// not run beside either. The others may be called from any goroutine, and so may Close: what
+// is called afterwards fails, or does nothing.
 type Segment struct {
-	up         *os.File   // the worker writes it
-	down       *os.File   // only the parent writes it
-	readOnly   *os.File   // down, as the worker is to have it
-	slotFilled [Slots]int // how far each slot has been filled since Trim
-	ringFilled [rings]int // the same for the rings
+	up       *os.File // the worker writes it
+	down     *os.File // only the parent writes it
+	readOnly *os.File // down, as the worker is to have it
+	options  *Options // how to map them; nil: they must not be mapped
+
+	mu    sync.RWMutex // held for reading while an area is used, and for writing while one is unmapped
+	words area         // the worker's
+	told  area         // the parent's words
+	slots [Slots]area
+	rings [rings]area
 }
 
 // Options say how a segment is made. The zero value is what users get.
@@ -30,8 +37,8 @@ type Options struct {
 	// no memory without a name, or cannot share it.
 	InFile bool
 
-	// Fault, if not nil, is asked before each operation ("memfd", "seal", "proc", "file").
-	// Its error becomes the operation's. It is for tests.
+	// Fault, if not nil, is asked before each operation ("memfd", "seal", "proc", "file",
+	// "map"), from any goroutine. Its error becomes the operation's. It is for tests.
 	Fault func(op string) error
 }
 
@@ -47,16 +54,54 @@ func (o Options) fault(op string) error {
 // none: a worker does without. The caller closes the segment, and the second of what Inherit
 // returns as soon as the worker has been started.
 func Create(o Options) (*Segment, error) {
-	up, down, readOnly, err := create(o)
+	f, err := create(o)
 	if err != nil {
 		return nil, err
 	}
-	return &Segment{up: up, down: down, readOnly: readOnly}, nil
+	s := newSegment(f, &o)
+	s.mapWords()
+	return s, nil
+}
+
+// files are the files of a segment.
+type files struct {
+	up, down, readOnly *os.File
+	sealed             bool // none of them can be made shorter
+}
+
+func (f *files) close() {
+	for _, f := range []*os.File{f.up, f.down, f.readOnly} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func newSegment(f files, o *Options) *Segment {
+	if !f.sealed {
+		o = nil // who reads the memory of a file that has become too short is ended
+	}
+	s := &Segment{up: f.up, down: f.down, readOnly: f.readOnly, options: o}
+	s.words = area{file: f.up, options: o}
+	s.told = area{file: f.down, options: o, writes: true}
+	for i := range s.slots {
+		s.slots[i] = area{file: f.down, at: slotsAt + i*stride, options: o, writes: true}
+	}
+	for i := range s.rings {
+		s.rings[i] = area{file: f.up, at: RingsAt + i*stride, options: o}
+	}
+	return s
+}
+
+// mapWords maps the words, which are needed from the start on.
+func (s *Segment) mapWords() {
+	s.words.resize(recordsAt)
+	s.told.resize(slotsAt)
 }
 
 // Open returns the segment in the files of a worker, which stay its own. It is for tests, in
 // which a worker looks at its segment as the parent does.
-func Open(up, down *os.File) *Segment { return &Segment{up: up, down: down} }
+func Open(up, down *os.File) *Segment { return newSegment(files{up: up, down: down}, nil) }
 
 // Inherit is what the worker is to inherit: the file that it writes, and the one that it can
 // only read.
@@ -65,15 +110,20 @@ func (s *Segment) Inherit() (up, readOnly *os.File) { return s.up, s.readOnly }
 // Files are the two files as this process has them.
 func (s *Segment) Files() (up, down *os.File) { return s.up, s.down }
 
-// Close gives back the files but for that of the worker. A worker's mappings of them stay.
-func (s *Segment) Close() error { return errors.Join(s.up.Close(), s.down.Close()) }
-
-func closeFiles(files ...*os.File) {
-	for _, f := range files {
-		if f != nil {
-			f.Close()
-		}
+// Close gives back the files but for that of the worker, and what is mapped of them. A worker's
+// mappings of them stay.
+func (s *Segment) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.words.unmap()
+	s.told.unmap()
+	for i := range s.slots {
+		s.slots[i].unmap()
 	}
+	for i := range s.rings {
+		s.rings[i].unmap()
+	}
+	return errors.Join(s.up.Close(), s.down.Close())
 }
 
 // report is what a worker says of itself by its words.
@@ -91,13 +141,12 @@ type report struct {
 // report reads the worker's words. ok is false if they cannot be read, or one is not what a
 // worker writes there: something else has written to it.
 func (s *Segment) report() (r report, ok bool) {
-	var b [upWordsSize]byte
-	if _, err := s.up.ReadAt(b[:], 0); err != nil {
+	var v [upWordsSize / 8]uint64
+	if s.load(v[:]) != nil {
 		return report{}, false
 	}
-	var v [upWordsSize / 8]uint64
-	for i := range v {
-		word, valid := binary.NativeEndian.Uint64(b[8*i:]), false
+	for i, word := range v {
+		valid := false
 		if 8*i == wordDone {
 			r.count, r.bytes, valid = splitDone(word)
 		} else {
@@ -113,6 +162,12 @@ func (s *Segment) report() (r report, ok bool) {
 	r.first, r.past = v[wordFirst/8], v[wordPast/8]
 	r.size, r.ring = int(min(v[wordSize/8], math.MaxInt32))-1, int(min(v[wordRing/8], rings))
 	return r, true
+}
+
+func (s *Segment) load(words []uint64) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.words.load(words)
 }
 
 // Running is the item that the worker is running, by its sequence number; 0 if none is.
@@ -190,7 +245,6 @@ const putStep = 1 << 20
 // run, and returns where the worker finds it. Now and then it asks whether to stop. ok is
 // false if it has stopped, or the segment does not take the items.
 func (s *Segment) PutItems(slot int, data []byte, stop func() bool) (at int, ok bool) {
-	at = slotsAt + slot*stride
 	if len(data) > stride {
 		return 0, false
 	}
@@ -198,14 +252,19 @@ func (s *Segment) PutItems(slot int, data []byte, stop func() bool) (at int, ok 
 		if n > 0 && stop() {
 			return 0, false
 		}
-		m, err := s.down.WriteAt(data[n:min(len(data), n+putStep)], int64(at+n))
-		n += m
-		s.slotFilled[slot] = max(s.slotFilled[slot], n)
+		m, err := s.put(slot, data[n:min(len(data), n+putStep)], n)
 		if err != nil {
 			return 0, false
 		}
+		n += m
 	}
-	return at, true
+	return slotsAt + slot*stride, true
+}
+
+func (s *Segment) put(slot int, data []byte, offset int) (n int, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.slots[slot].writeAt(data, offset)
 }
 
 // CheckResults reports whether results of so many bytes, at most limit, may be where a
@@ -214,19 +273,24 @@ func (s *Segment) CheckResults(at, length, limit int) bool {
 	if at < RingsAt || at >= upSize || length < 0 || length > limit {
 		return false
 	}
-	ring, offset := (at-RingsAt)/stride, (at-RingsAt)%stride
+	ring, offset := inRing(at)
 	if length > stride-offset {
 		return false
 	}
-	s.ringFilled[ring] = max(s.ringFilled[ring], offset+length)
+	r := &s.rings[ring]
+	r.filled = max(r.filled, offset+length)
 	return true
 }
 
+func inRing(at int) (ring, offset int) { return (at - RingsAt) / stride, (at - RingsAt) % stride }
+
 // ReadResults fills dst with what is at a place that CheckResults has allowed. What the
-// worker does to that place meanwhile may or may not be seen.
+// worker does to that place meanwhile may or may not be seen: dst is what to check.
 func (s *Segment) ReadResults(dst []byte, at int) error {
-	_, err := s.up.ReadAt(dst, int64(at))
-	return err
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ring, offset := inRing(at)
+	return s.rings[ring].readAt(dst, offset)
 }
 
 // Taken tells the worker that the results of the items before seq have been read, so that
@@ -247,9 +311,18 @@ func (s *Segment) RingDoorbell(n uint64) { s.setWord(wordDoorbell, n) }
 // still wait in its processor (see publish) when it looks at the word. So this process waits
 // until it has arrived.
 func (s *Segment) Revoke(seq uint64) bool {
-	s.setWord(wordRevoked, seq)
+	if !s.revoke(seq) {
+		return false
+	}
 	cost.SpinFor(publishTime, func() bool { return false })
 	return true
+}
+
+// revoke sets the word, if it is mapped: else it is not written at once.
+func (s *Segment) revoke(seq uint64) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.told.mem != nil && s.told.store(wordRevoked, seq) == nil
 }
 
 // publishTime is how long a store may take to be seen by other processors. It takes a fraction
@@ -259,25 +332,20 @@ const publishTime = 10 * time.Microsecond
 
 // setWord sets a word. If that fails, the worker goes on without.
 func (s *Segment) setWord(word int64, v uint64) {
-	var b [8]byte
-	binary.NativeEndian.PutUint64(b[:], v)
-	_, _ = s.down.WriteAt(b[:], word)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_ = s.told.store(word, v)
 }
 
 // Trim gives back the memory of what a call with large items or results has left in the
 // segment, but for 1 MiB in each place. The worker must have nothing to do.
 func (s *Segment) Trim() {
-	for i := range s.slotFilled {
-		trim(s.down, slotsAt+i*stride, &s.slotFilled[i])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.slots {
+		s.slots[i].trim(s.options)
 	}
-	for i := range s.ringFilled {
-		trim(s.up, RingsAt+i*stride, &s.ringFilled[i])
-	}
-}
-
-func trim(f *os.File, at int, filled *int) {
-	if *filled > keep {
-		punchHole(f, int64(at+keep), int64(*filled-keep))
-		*filled = keep
+	for i := range s.rings {
+		s.rings[i].trim(s.options)
 	}
 }

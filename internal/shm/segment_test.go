@@ -8,27 +8,41 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"example.com/parallel/internal/wire"
 )
 
 // fileSegment is a segment of two files, of which that of the worker, which the test sees
-// too, has so many bytes.
-func fileSegment(t testing.TB, size int64) (*Segment, *os.File) {
+// too, has so many bytes. They can be made shorter; mapped says to map them all the same.
+func fileSegment(t testing.TB, size int64, mapped bool) (*Segment, *os.File) {
 	t.Helper()
-	s := &Segment{}
-	for name, f := range map[string]**os.File{"up": &s.up, "down": &s.down} {
+	f := files{sealed: mapped}
+	for name, f := range map[string]**os.File{"up": &f.up, "down": &f.down} {
 		var err error
 		if *f, err = os.Create(filepath.Join(t.TempDir(), name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { s.Close() })
-	if err := errors.Join(s.up.Truncate(size), s.down.Truncate(downSize)); err != nil {
+	if err := errors.Join(f.up.Truncate(size), f.down.Truncate(downSize)); err != nil {
 		t.Fatal(err)
 	}
+	s := newSegment(f, new(Options))
+	s.mapWords()
+	if (s.words.mem != nil) != mapped {
+		t.Fatal("the words are mapped:", !mapped)
+	}
+	t.Cleanup(func() { s.Close() })
 	return s, s.up
+}
+
+// ways are whether the parent maps the files, as far as it can here.
+func ways() []bool {
+	if runtime.GOOS == "linux" {
+		return []bool{false, true}
+	}
+	return []bool{false}
 }
 
 func put(t testing.TB, f *os.File, at int64, b []byte) {
@@ -53,7 +67,7 @@ func putWords(t testing.TB, f *os.File, words map[int]uint64) {
 }
 
 func TestCheckResults(t *testing.T) {
-	s, _ := fileSegment(t, 0)
+	s, _ := fileSegment(t, 0, false)
 	const limit = 1 << 16
 	for _, test := range []struct {
 		name       string
@@ -87,7 +101,7 @@ func TestCheckResults(t *testing.T) {
 }
 
 func TestReadResults(t *testing.T) {
-	s, f := fileSegment(t, RingsAt+100)
+	s, f := fileSegment(t, RingsAt+100, false)
 	put(t, f, RingsAt+10, []byte("result"))
 	b := make([]byte, 6)
 	if err := s.ReadResults(b, RingsAt+10); err != nil || string(b) != "result" {
@@ -100,32 +114,36 @@ func TestReadResults(t *testing.T) {
 
 // TestRunningCannotBeRead has a worker truncate the file.
 func TestRunningCannotBeRead(t *testing.T) {
-	s, f := fileSegment(t, upWordsSize)
-	putWords(t, f, map[int]uint64{wordRunning: 5})
-	if seq, ok := s.Running(); seq != 5 || !ok {
-		t.Errorf("%d, %v", seq, ok)
-	}
-	for _, size := range []int64{upWordsSize - 1, 8, 0} {
-		if err := f.Truncate(size); err != nil {
-			t.Fatal(err)
+	for _, mapped := range ways() {
+		s, f := fileSegment(t, upWordsSize, mapped)
+		putWords(t, f, map[int]uint64{wordRunning: 5})
+		if seq, ok := s.Running(); seq != 5 || !ok {
+			t.Errorf("%d, %v", seq, ok)
 		}
-		if seq, ok := s.Running(); seq != 0 || ok {
-			t.Errorf("of %d bytes: %d, %v", size, seq, ok)
+		for _, size := range []int64{upWordsSize - 1, 8, 0} {
+			if err := f.Truncate(size); err != nil {
+				t.Fatal(err)
+			}
+			if seq, ok := s.Running(); seq != 0 || ok {
+				t.Errorf("of %d bytes: %d, %v", size, seq, ok)
+			}
 		}
-	}
-	if b, ok := s.Unsent(100); len(b) != 0 || ok {
-		t.Errorf("an empty file has %d bytes of records, %v", len(b), ok)
+		if b, ok := s.Unsent(100); len(b) != 0 || ok {
+			t.Errorf("an empty file has %d bytes of records, %v", len(b), ok)
+		}
 	}
 }
 
 // TestAFreshSegmentSaysNothing reads what no worker has written yet.
 func TestAFreshSegmentSaysNothing(t *testing.T) {
-	s, _ := fileSegment(t, upSize)
-	if seq, ok := s.Running(); seq != 0 || ok {
-		t.Errorf("item %d is running, %v", seq, ok)
-	}
-	if b, ok := s.Unsent(100); len(b) != 0 || ok {
-		t.Errorf("%d bytes are unsent, %v", len(b), ok)
+	for _, mapped := range ways() {
+		s, _ := fileSegment(t, upSize, mapped)
+		if seq, ok := s.Running(); seq != 0 || ok {
+			t.Errorf("item %d is running, %v", seq, ok)
+		}
+		if b, ok := s.Unsent(100); len(b) != 0 || ok {
+			t.Errorf("%d bytes are unsent, %v", len(b), ok)
+		}
 	}
 }
 
@@ -158,16 +176,18 @@ func TestUnsentOfATruncatedFile(t *testing.T) {
 		{"behind the words", upWordsSize, false},
 		{"within the words", upWordsSize - 1, false},
 	} {
-		s, f := fileSegment(t, upSize)
-		want := threeResults(t, f)
-		if err := f.Truncate(test.size); err != nil {
-			t.Fatal(err)
-		}
-		if !test.ok {
-			want = nil
-		}
-		if got, ok := s.Unsent(100); !bytes.Equal(got, want) || ok != test.ok {
-			t.Errorf("%s: %q, %v, want %q, %v", test.name, got, ok, want, test.ok)
+		for _, mapped := range ways() {
+			s, f := fileSegment(t, upSize, mapped)
+			want := threeResults(t, f)
+			if err := f.Truncate(test.size); err != nil {
+				t.Fatal(err)
+			}
+			if !test.ok {
+				want = nil
+			}
+			if got, ok := s.Unsent(100); !bytes.Equal(got, want) || ok != test.ok {
+				t.Errorf("%s: %q, %v, want %q, %v", test.name, got, ok, want, test.ok)
+			}
 		}
 	}
 }
@@ -180,7 +200,7 @@ func TestStrayWritesToTheWords(t *testing.T) {
 	}
 	for name, stray := range strays {
 		for place := 0; place <= upWordsSize; place += 8 {
-			s, f := fileSegment(t, upSize)
+			s, f := fileSegment(t, upSize, place%16 == 0 && len(ways()) > 1)
 			want := threeResults(t, f)
 			if got, ok := s.Unsent(100); !bytes.Equal(got, want) || !ok {
 				t.Fatal("without a stray write there is no report")
@@ -223,10 +243,12 @@ func TestUnsentOfHostileWords(t *testing.T) {
 		{"a ring far off", map[int]uint64{wordDone: 1<<32 | 8, wordSize: 9, wordRing: 1<<valueBits - 1}, -1},
 		{"lengths that do not fit", map[int]uint64{wordDone: 1<<32 | 8}, -1},
 	} {
-		s, f := fileSegment(t, upSize)
-		putWords(t, f, test.words)
-		if got, ok := s.Unsent(limit); len(got) != max(0, test.size) || ok != (test.size >= 0) {
-			t.Errorf("%s: %d bytes, %v", test.name, len(got), ok)
+		for _, mapped := range ways() {
+			s, f := fileSegment(t, upSize, mapped)
+			putWords(t, f, test.words)
+			if got, ok := s.Unsent(limit); len(got) != max(0, test.size) || ok != (test.size >= 0) {
+				t.Errorf("%s: %d bytes, %v", test.name, len(got), ok)
+			}
 		}
 	}
 }
@@ -246,34 +268,44 @@ func FuzzSegment(f *testing.F) {
 	f.Add(word(0, 20, 9, 3, 0, 2<<32|16, 3), int64(RingsAt+3*stride+5), upSize-1, 1)
 	f.Add(bytes.Repeat([]byte{0xff}, recordsAt+100), int64(recordsAt+200), math.MaxInt, math.MaxInt)
 	f.Fuzz(func(t *testing.T, src []byte, size int64, at, length int) {
-		const limit = 1000
-		s, file := fileSegment(t, max(0, size)%(upSize+1))
-		put(t, file, 0, src)
-		if len(src) >= upWordsSize { // once as they are, which hardly ever passes, and once in due form
-			checkBounds(t, s, limit)
-			words := make(map[int]uint64)
-			for place := 0; place < upWordsSize; place += 8 {
-				words[place] = binary.NativeEndian.Uint64(src[place:])
-			}
-			words[wordDone] &= 1<<53 - 1
-			putWords(t, file, words)
+		for _, mapped := range ways() {
+			fuzzSegment(t, src, max(0, size)%(upSize+1), at, length, mapped)
 		}
-		checkBounds(t, s, limit)
-		if s.CheckResults(at, length, limit) {
-			if at < RingsAt || length < 0 || length > limit || at+length > upSize {
-				t.Fatalf("%d bytes at %d are allowed", length, at)
-			}
-			info, err := file.Stat()
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = s.ReadResults(make([]byte, length), at)
-			if whole := int64(at+length) <= info.Size(); length > 0 && whole != (err == nil) {
-				t.Errorf("%d bytes at %d of %d: %v", length, at, info.Size(), err)
-			}
-		}
-		s.Trim()
 	})
+}
+
+func fuzzSegment(t *testing.T, src []byte, size int64, at, length int, mapped bool) {
+	const limit = 1000
+	s, file := fileSegment(t, size, mapped)
+	put(t, file, 0, src)
+	if len(src) >= upWordsSize { // once as they are, which hardly ever passes, and once in due form
+		checkBounds(t, s, limit)
+		words := make(map[int]uint64)
+		for place := 0; place < upWordsSize; place += 8 {
+			words[place] = binary.NativeEndian.Uint64(src[place:])
+		}
+		words[wordDone] &= 1<<53 - 1
+		putWords(t, file, words)
+	}
+	checkBounds(t, s, limit)
+	if s.CheckResults(at, length, limit) {
+		if at < RingsAt || length < 0 || length > limit || at+length > upSize {
+			t.Fatalf("%d bytes at %d are allowed", length, at)
+		}
+		info, err := file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := info.Size()
+		if mapped { // what is behind the end reads as zero up to the next page
+			size = (size + int64(os.Getpagesize()) - 1) &^ (int64(os.Getpagesize()) - 1)
+		}
+		err = s.ReadResults(make([]byte, length), at)
+		if whole := int64(at+length) <= size; length > 0 && whole != (err == nil) {
+			t.Errorf("mapped=%v: %d bytes at %d of %d: %v", mapped, length, at, size, err)
+		}
+	}
+	s.Trim()
 }
 
 // checkBounds reads all that the words lead to.
@@ -290,32 +322,47 @@ func checkBounds(t *testing.T, s *Segment, limit int) {
 func goOn() bool { return false }
 
 func TestPutItems(t *testing.T) {
-	s, _ := fileSegment(t, upSize)
-	f := s.down
-	for slot := range Slots {
-		data := bytes.Repeat([]byte{byte(slot + 1)}, 5000)
-		at, ok := s.PutItems(slot, data, goOn)
-		if !ok || at < slotsAt || at+len(data) > downSize {
-			t.Fatalf("slot %d: at %d, %v", slot, at, ok)
+	for _, mapped := range ways() {
+		s, _ := fileSegment(t, upSize, mapped)
+		for round := range 3 {
+			for slot := range Slots {
+				data := bytes.Repeat([]byte{byte(10*round + slot + 1)}, 5000+5000*round)
+				at, ok := s.PutItems(slot, data, goOn)
+				if !ok || at < slotsAt || at+len(data) > downSize {
+					t.Fatalf("slot %d: at %d, %v", slot, at, ok)
+				}
+				got := make([]byte, len(data))
+				if _, err := s.down.ReadAt(got, int64(at)); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("slot %d: %v", slot, err)
+				}
+			}
 		}
-		got := make([]byte, len(data))
-		if _, err := f.ReadAt(got, int64(at)); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("slot %d: %v", slot, err)
+		if (s.slots[0].mem != nil) != mapped {
+			t.Errorf("the slot is mapped: %v", !mapped)
+		}
+		looks := 0
+		if 3*putStep > stride {
+			t.Log("slots are too small here to be stopped at")
+		} else if _, ok := s.PutItems(0, make([]byte, 3*putStep), func() bool { looks++; return looks == 2 }); ok || looks != 2 || s.slots[0].filled != 2*putStep {
+			t.Errorf("told to stop it goes on: %v after %d looks, %d bytes", ok, looks, s.slots[0].filled)
+		}
+		s.Close()
+		if _, ok := s.PutItems(0, make([]byte, 10), goOn); ok {
+			t.Error("a closed segment takes items")
+		}
+		s.Taken(1)
+		s.RingDoorbell(1)
+		s.Trim()
+		if _, ok := s.Running(); ok {
+			t.Error("a closed segment says what is running")
+		}
+		if err := s.ReadResults(make([]byte, 1), RingsAt); err == nil {
+			t.Error("a closed segment has results")
+		}
+		if s.words.mapped != nil || s.told.mapped != nil || s.slots[0].mapped != nil || s.rings[0].mapped != nil {
+			t.Error("a closed segment is mapped")
 		}
 	}
-	looks := 0
-	if 3*putStep > stride {
-		t.Log("slots are too small here to be stopped at")
-	} else if _, ok := s.PutItems(0, make([]byte, 3*putStep), func() bool { looks++; return looks == 2 }); ok || looks != 2 || s.slotFilled[0] != 2*putStep {
-		t.Errorf("told to stop it goes on: %v after %d looks, %d bytes", ok, looks, s.slotFilled[0])
-	}
-	f.Close()
-	if _, ok := s.PutItems(0, make([]byte, 10), goOn); ok {
-		t.Error("a closed segment takes items")
-	}
-	s.Taken(1)
-	s.RingDoorbell(1)
-	s.Trim()
 }
 
 // noSegment skips a test on systems without segments.

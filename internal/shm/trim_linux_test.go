@@ -69,7 +69,7 @@ func TestTrim(t *testing.T) {
 	if _, ok := s.PutItems(1, data[:10], goOn); !ok {
 		t.Error("no room for items")
 	}
-	if s.slotFilled[1] > keep || s.ringFilled[0] > keep {
+	if s.slots[1].filled > keep || s.rings[0].filled > keep {
 		t.Error("more is said to be filled than there is")
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 // optional is the operations of a launcher whose failure must not be noticed but by what takes
 // longer.
-var optional = []string{"proc", "epoll", "setsig", "null", "memfd", "seal", "file", "session", "pidfd", "waitid", "kill"}
+var optional = []string{"proc", "epoll", "setsig", "null", "memfd", "seal", "map", "file", "session", "pidfd", "waitid", "kill"}
 
 // TestWithout has each of them fail, once and for good, and all together.
 func TestWithout(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -19,8 +20,8 @@ import (
 )
 
 // CheckLeaks makes t fail if, at its end, there are more goroutines of this module, open
-// descriptors, child processes or temporary files of segments than there were when it was
-// called. Tests that use it do not run in parallel with others.
+// descriptors, child processes, or mapped or temporary files of segments than there were when
+// it was called. Tests that use it do not run in parallel with others.
 func CheckLeaks(t *testing.T) {
 	t.Helper()
 	before := resources()
@@ -52,6 +53,7 @@ type held struct {
 	stacks      string
 	descriptors map[string]string // number to target
 	children    []string
+	mapped      []string
 	files       []string
 }
 
@@ -74,6 +76,7 @@ func resources() held {
 		h.stacks += stack + "\n\n"
 	}
 	h.files, _ = filepath.Glob(filepath.Join(os.TempDir(), "parallel-segment-*"))
+	h.mapped = mappedFiles()
 	h.descriptors = Descriptors()
 	tasks, _ := filepath.Glob("/proc/self/task/*/children") // Linux has them
 	for _, task := range tasks {
@@ -81,6 +84,22 @@ func resources() held {
 		h.children = append(h.children, strings.Fields(string(b))...)
 	}
 	return h
+}
+
+// segmentName is in the name of a segment's file, with or without a directory.
+var segmentName = regexp.MustCompile(`memfd:parallel-|parallel-segment-`)
+
+// mappedFiles are the files of segments that are mapped into this process, by number: how much
+// of them is, and where, may change. There are none on systems other than Linux.
+func mappedFiles() (inodes []string) {
+	maps, _ := os.ReadFile("/proc/self/maps")
+	for line := range strings.Lines(string(maps)) {
+		// from-to, access, offset, device, inode, name
+		if f := strings.Fields(line); len(f) > 5 && segmentName.MatchString(f[5]) {
+			inodes = append(inodes, f[4])
+		}
+	}
+	return inodes
 }
 
 // Descriptors are the open descriptors of this process: what each number is open to. There
@@ -122,6 +141,9 @@ func (h held) missingFrom(after held) string {
 	}
 	if missing(h.children, after.children) {
 		leaks = append(leaks, fmt.Sprintf("child processes %v, before %v", after.children, h.children))
+	}
+	if missing(h.mapped, after.mapped) {
+		leaks = append(leaks, fmt.Sprintf("mapped files %v, before %v", after.mapped, h.mapped))
 	}
 	if missing(h.files, after.files) {
 		leaks = append(leaks, fmt.Sprintf("temporary files %v, before %v", after.files, h.files))
