@@ -124,8 +124,8 @@ func (m *Mapping) Running() uint64 {
 func (m *Mapping) Doorbell() uint64 { return wordAt(m.down, wordDoorbell).Load() }
 
 // Revoked is the word that says which items must not begin any more, those before it, if they
-// have not begun. What has been published before a look at it is visible to the parent before
-// that looks, 10 µs after it has set the word: see Segment.Revoke.
+// have not begun: see Segment.Revoke. It is to be looked at after the item that comes next has
+// been published as the running one.
 func (m *Mapping) Revoked() *atomic.Uint64 { return wordAt(m.down, wordRevoked) }
 
 // taken is the item after the last whose result the parent has taken from a ring.

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/wire"
 )
 
@@ -301,34 +300,24 @@ func (s *Segment) Taken(seq uint64) { s.setWord(wordTaken, seq) }
 // into the pipe.
 func (s *Segment) RingDoorbell(n uint64) { s.setWord(wordDoorbell, n) }
 
-// Revoke tells the worker to begin no item before seq that it has not begun. It returns when
-// the worker either has begun an item visibly, or will not begin it: when what says which item
-// is running, if it is read from now on, is right for the items before seq. It returns false,
+// Revoke tells the worker to begin no item before seq that it has not begun. It returns false,
 // and does nothing, if the worker could read the word while it changes.
 //
-// The worker publishes what is running before it looks at the word, and this process sets the
-// word before it looks at what is running. But the store by which the worker publishes may
-// still wait in its processor (see publish) when it looks at the word. So this process waits
-// until it has arrived.
+// When PublishTime has passed, what says which item is running is right for the items before
+// seq: of those behind that one, none has begun or ever will.
 func (s *Segment) Revoke(seq uint64) bool {
-	if !s.revoke(seq) {
-		return false
-	}
-	cost.SpinFor(publishTime, func() bool { return false })
-	return true
-}
-
-// revoke sets the word, if it is mapped: else it is not written at once.
-func (s *Segment) revoke(seq uint64) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.told.mem != nil && s.told.store(wordRevoked, seq) == nil
 }
 
-// publishTime is how long a store may take to be seen by other processors. It takes a fraction
-// of a microsecond, and no longer if the processor is interrupted or taken away: that waits for
+// PublishTime is how long it takes at most until the parent sees what the worker published
+// before it looked at a word of the parent's. The worker publishes what is running, and then
+// looks at the word; the parent sets the word, and then looks at what is running. But the
+// worker's store may still wait in its processor (see publish) when it looks. That takes a
+// fraction of a microsecond, also if the processor is interrupted or taken away, which waits for
 // its stores.
-const publishTime = 10 * time.Microsecond
+const PublishTime = 10 * time.Microsecond
 
 // setWord sets a word. If that fails, the worker goes on without.
 func (s *Segment) setWord(word int64, v uint64) {

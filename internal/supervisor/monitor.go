@@ -42,6 +42,7 @@ type monitor struct {
 	call  *call
 	awake chan struct{} // wakes it; holds one
 	asked atomic.Bool   // it is to look, soon
+	blind atomic.Bool   // at its last look it saw no session, and no other look is due
 
 	mu      sync.Mutex
 	begun   bool          // there has been a session, so there may be something to look at
@@ -79,14 +80,16 @@ func (m *monitor) wakeFor(look bool) {
 	m.wake(look)
 }
 
-// begin takes in that a session has begun.
+// begin takes in that a session has begun, which the next look will see.
 func (m *monitor) begin() {
 	m.mu.Lock()
 	if m.begun = true; m.due {
 		m.startLocked()
 	}
 	m.mu.Unlock()
-	m.wake(true)
+	if m.blind.Load() {
+		m.wake(true)
+	}
 }
 
 // startLocked starts the monitor if there is none.
@@ -140,7 +143,9 @@ func (m *monitor) run() {
 		}
 		if !look.IsZero() && !now.Before(look) {
 			m.prepareStop()
+			m.blind.Store(true) // a session that begins meanwhile may be seen, or not
 			wait, sessions := m.look(now)
+			m.blind.Store(wait == 0)
 			next = now.Add(time.Duration(sessions) * lookGap)
 			if look = (time.Time{}); wait > 0 {
 				look = latest(now.Add(wait), next)

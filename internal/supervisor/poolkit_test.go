@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/transport"
 	"example.com/parallel/internal/wire"
@@ -137,7 +138,7 @@ func (p *poolTest) call() *call {
 	if err := p.Enter(); err != nil {
 		p.t.Fatal(err)
 	}
-	d := newCall(p.Pool, schedule.New(p.ctx, schedule.Config{Workers: 9, Total: 9}), Call{})
+	d := newCall(p.Pool, schedule.New(p.ctx, schedule.Config{Workers: 9, Total: 9}), Call{Function: Function{Cost: new(cost.Estimate)}})
 	p.open = append(p.open, d)
 	return d
 }

@@ -1,6 +1,10 @@
 package supervisor
 
-import "example.com/parallel/internal/wire"
+import (
+	"example.com/parallel/internal/cost"
+	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/wire"
+)
 
 // How the parent takes back items that a worker has and has not begun, without waiting for the
 // worker: that is at an item, maybe a long one, and hears nothing before its end.
@@ -30,8 +34,9 @@ func (s *session) revokeLocked() bool {
 	return s.window.end() <= end
 }
 
-// revoke has the worker begin no item before end that it has not begun. The mutex of the
-// session is held.
+// revoke has the worker begin no item before end that it has not begun, and waits until what
+// says which one is running is right. It returns false if it cannot. The mutex of the session is
+// held.
 func (w *worker) revoke(end uint64) bool {
 	if w.revoked.Load() == end {
 		return true
@@ -40,6 +45,7 @@ func (w *worker) revoke(end uint64) bool {
 		return false
 	}
 	w.revoked.Store(end)
+	cost.SpinFor(shm.PublishTime, func() bool { return false })
 	return true
 }
 

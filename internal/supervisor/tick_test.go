@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/transport"
 )
@@ -51,7 +52,7 @@ func inBubble(t *testing.T, test func(t *testing.T, p *tickTest)) {
 func (p *tickTest) call() *call {
 	p.t.Helper()
 	c := schedule.New(p.t.Context(), schedule.Config{Workers: 1, Total: 1})
-	d := newCall(p.Pool, c, Call{})
+	d := newCall(p.Pool, c, Call{Function: Function{Cost: new(cost.Estimate)}})
 	d.monitor.end()
 	w, _, _ := p.worker()
 	p.mu.Lock()
