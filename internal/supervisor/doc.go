@@ -23,7 +23,8 @@
 //	two relays         the worker's outputs          carry lines to Stdout and Stderr
 //	progress           a call with a callback        calls back (package schedule's)
 //	exit               the process                   waits for the exit
-//	sender             a call, one for each worker   claims and sends; the caller's own if the caller serves
+//	sender             a call, one for each worker   claims and sends; the caller's own if the caller serves.
+//	                                                 It reads the answer to a short call
 //	monitor            a call, from when it lasts    sees to everything that has a clock
 //	tell               one frame                     writes a stop or a recall, which must not block the monitor
 //	start              a start                       launches a worker and waits until it is ready

@@ -19,6 +19,8 @@ import "errors"
 //	                        nothing                                 none; the first counts a miss
 //	                        the item that was settled last,         none; the first counts a miss
 //	                        by a frame of its own, or no segment
+//	                        the one behind the item behind which    none; the first counts a miss
+//	                        others were revoked (see revoke.go)
 //	                        any other item                          all that it was given
 //	                        that an item in flight has an outcome   all that it was given
 //	was closed long         none: there is no segment               all that it was given
