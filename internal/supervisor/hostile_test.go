@@ -74,7 +74,7 @@ func checkSpoilt(t *testing.T, err error) (spoilt map[int]bool) {
 			t.Errorf("an innocent item failed: %v", e)
 		}
 	}
-	if len(spoilt) > 80 || len(pids) > 1 {
+	if len(pids) > 1 { // that one may have had all of them, if they were thought to be cheap
 		t.Errorf("%d items failed, of %d workers", len(spoilt), len(pids))
 	}
 	return spoilt
