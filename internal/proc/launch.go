@@ -143,5 +143,6 @@ func (l *Local) startAs(r *recipe, session bool, death *parentDeath) (*process, 
 		return nil, err
 	}
 	death.tie(cmd.Process.Pid)
+	offerToOOMKiller(cmd.Process.Pid) // here, since the worker has not yet begun, and this process waits for it
 	return &process{cmd: cmd, pid: cmd.Process.Pid, group: g, parentDeath: death}, nil
 }
