@@ -33,18 +33,13 @@ func (f *files) failed(op string) bool {
 	return f.err != nil
 }
 
-// pipe makes a pipe.
-func (f *files) pipe(d direction) (our, their *os.File) {
+// pipe makes a pipe. polled says that our end is read or written, and not only closed.
+func (f *files) pipe(d direction, polled bool) (our, their *os.File) {
 	if f.failed("pipe") {
 		return nil, nil
 	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		f.err = err
+	if our, their, f.err = makePipe(d, polled); f.err != nil {
 		return nil, nil
-	}
-	if our, their = w, r; d == inward {
-		our, their = r, w
 	}
 	f.ours, f.theirs = append(f.ours, our), append(f.theirs, their)
 	return our, their
@@ -52,7 +47,7 @@ func (f *files) pipe(d direction) (our, their *os.File) {
 
 // reader makes a pipe from the worker whose end here may poll.
 func (f *files) reader() (our *pipe.Reader, their *os.File) {
-	r, their := f.pipe(inward)
+	r, their := f.pipe(inward, true)
 	if f.err != nil {
 		return nil, nil
 	}
@@ -67,7 +62,7 @@ func (f *files) reader() (our *pipe.Reader, their *os.File) {
 
 // parentDeath makes the parent-death pipe. Both of its ends are ours.
 func (f *files) parentDeath() *parentDeath {
-	near, far := f.pipe(outward)
+	near, far := f.pipe(outward, false)
 	if f.err != nil {
 		return nil
 	}
@@ -86,12 +81,12 @@ func (f *files) stdin() *os.File {
 		return nil
 	}
 	if f.launcher.fault("null") == nil {
-		if null, err := os.Open(os.DevNull); err == nil {
+		if null, err := openNull(); err == nil {
 			f.theirs = append(f.theirs, null)
 			return null
 		}
 	}
-	our, their := f.pipe(outward)
+	our, their := f.pipe(outward, false)
 	if our != nil {
 		our.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"example.com/parallel/internal/pipe"
@@ -39,7 +40,7 @@ func attach(cmd *exec.Cmd, files []*os.File, session bool) (mark string, err err
 	} else {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	}
-	return fmt.Sprint(len(files)), nil
+	return strconv.Itoa(len(files)), nil
 }
 
 // refused reports whether the system may not allow, or not know, a system call.
@@ -92,8 +93,8 @@ func reapByNumber(pid int) transport.Exit {
 // inherit takes over the files that the mark tells of, so that nothing that this process
 // starts inherits them in turn.
 func inherit(mark string) (*Inherited, error) {
-	var n int
-	if _, err := fmt.Sscan(mark, &n); err != nil || n != fdUp-fdRequests && n != fdDown+1-fdRequests {
+	n, err := strconv.Atoi(mark)
+	if err != nil || n != fdUp-fdRequests && n != fdDown+1-fdRequests {
 		return nil, errMark(mark)
 	}
 	for fd := fdRequests; fd < fdRequests+n; fd++ {
@@ -108,7 +109,6 @@ func inherit(mark string) (*Inherited, error) {
 		Results: os.NewFile(fdResults, "results"),
 		parent:  os.NewFile(fdParent, "parent"),
 	}
-	var err error
 	if in.Requests, err = pipe.NewReader(os.NewFile(fdRequests, "requests")); err != nil {
 		return nil, fmt.Errorf("parallel: the worker process cannot listen: %w", err)
 	}

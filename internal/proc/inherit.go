@@ -59,18 +59,26 @@ var inheritOnce = sync.OnceValue(func() *Inherited {
 		os.Exit(2)
 	}
 	in.settled = make(chan struct{})
-	go in.accompany()
+	undo, dropped := dropEarly()
+	if dropped {
+		close(in.settled)
+	}
+	go in.accompany(func() {
+		catchSignals()
+		undo()
+		if !dropped {
+			close(in.settled)
+		}
+	})
 	return in
 })
 
-// accompany is the process's companion. It prepares the process for its life as a worker. Then it waits for the death of the
-// parent, which never writes, and ends this process and what it has started. It is a goroutine
-// of its own from the start: to catch signals takes the runtime some threads, which package
-// initialization need not wait for.
-func (in *Inherited) accompany() {
-	offerToOOMKiller()
-	dropSignals()
-	close(in.settled)
+// accompany is the process's companion. It prepares the process for its life as a worker. Then
+// it waits for the death of the parent, and ends this process and what it has started. It is a
+// goroutine of its own from package initialization on: to catch signals takes the runtime some
+// threads, and longer than all else that comes before the first item.
+func (in *Inherited) accompany(prepare func()) {
+	prepare()
 	awaitEnd(in.parent)
 	DieWithGroup()
 }
@@ -91,7 +99,8 @@ func awaitEnd(pipe io.Reader) {
 	}
 }
 
-// Settle returns when the process is prepared. No item may run before.
+// Settle returns when the signals are dropped by which services are ended: at once, if
+// dropEarly can do that. No item may run before.
 func (in *Inherited) Settle() { <-in.settled }
 
 func errMark(mark string) error {

@@ -50,11 +50,11 @@ func (l *Local) Launch(_ context.Context, s transport.Spec) (_ *transport.Worker
 			closeAll(f.ours)
 		}
 	}()
-	requests, theirRequests := f.pipe(outward)
+	requests, theirRequests := f.pipe(outward, true)
 	results, theirResults := f.reader()
 	death := f.parentDeath()
-	stdout, theirStdout := f.pipe(inward)
-	stderr, theirStderr := f.pipe(inward)
+	stdout, theirStdout := f.pipe(inward, true)
+	stderr, theirStderr := f.pipe(inward, true)
 	r.stdin, r.stdout, r.stderr = f.stdin(), theirStdout, theirStderr
 	shared, theirShared := f.segment()
 	if f.err != nil {
@@ -143,5 +143,6 @@ func (l *Local) startAs(r *recipe, session bool, death *parentDeath) (*process, 
 		return nil, err
 	}
 	death.tie(cmd.Process.Pid)
+	offerToOOMKiller(cmd.Process.Pid) // here, since the worker has not yet begun, and this process waits for it
 	return &process{cmd: cmd, pid: cmd.Process.Pid, group: g, parentDeath: death}, nil
 }

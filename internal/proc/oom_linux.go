@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// offerToOOMKiller makes the kernel choose this process before its parent if it runs out of
-// memory. The parent can replace a worker, but nothing replaces the parent. What cannot be
-// written is done without.
-func offerToOOMKiller() {
-	fd, err := unix.Open("/proc/self/oom_score_adj", unix.O_RDWR|unix.O_CLOEXEC, 0)
+// offerToOOMKiller makes the kernel choose worker pid, which has this process's score, before
+// this process if it runs out of memory. This process can replace a worker, but nothing
+// replaces this process. What cannot be written is done without.
+func offerToOOMKiller(pid int) {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}

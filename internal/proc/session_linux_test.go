@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,7 +60,15 @@ func init() {
 		fmt.Println(<-c)
 	}
 	roles["signals of a child"] = signalsOfAChild
+	roles["be told of early signals"] = toldOfEarlySignals
+	roles["raise what it has just asked for"] = func() {
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+		fmt.Println(<-c)
+	}
 	roles["OOM score"] = func() {
+		_, _ = inherited.Requests.Read(make([]byte, 1))
 		fmt.Print(oomScore())
 		if os.Getenv(roleVariable+"_NESTED") == "" {
 			os.Setenv(roleVariable+"_NESTED", "1")
@@ -66,11 +76,34 @@ func init() {
 			if err != nil {
 				fail(err.Error())
 			}
+			w.Requests.Close()
 			nested, _ := io.ReadAll(w.Stdout)
 			fmt.Printf(" %s", nested)
 			w.Process.Wait()
 		}
 	}
+}
+
+// toldOfEarlySignals gets signals while the runtime's handlers are not installed, and then.
+func toldOfEarlySignals() {
+	undo, ok := dropEarly()
+	if !ok {
+		fail("signals are not dropped early")
+	}
+	for _, s := range endSignals {
+		_ = syscall.Kill(os.Getpid(), s) // which would end this process
+	}
+	signalsOfAChild()
+	catchSignals()
+	signal.Ignore(syscall.SIGHUP)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	undo()
+	fmt.Print(<-asked)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGHUP) // which stays ignored
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	fmt.Print(" ", <-asked)
 }
 
 // reportText reports with a text.
@@ -244,11 +277,7 @@ func TestSignalsThatAreAskedFor(t *testing.T) {
 func TestSignalsOfAWorkersChild(t *testing.T) {
 	testkit.CheckLeaks(t)
 	w := launch(t, new(Local), "signals of a child")
-	want := "2 15 1 "
-	if signal.Ignored(syscall.SIGHUP) { // as under nohup
-		want = "2 15 9 "
-	}
-	if got := output(t, w); got != want {
+	if got, want := output(t, w), usualEnds(); got != want {
 		t.Errorf("children were ended by the signals %s, want by %s", got, want)
 	}
 	w.Process.Wait()
@@ -257,9 +286,48 @@ func TestSignalsOfAWorkersChild(t *testing.T) {
 	parent.Args = []string{"sh", "-c", `trap "" HUP; exec "$0"`, parent.Path}
 	parent.Path = realPath("sh")
 	parent.Env = append(parent.Env, roleVariable+"_WORKER=signals of a child")
-	if out, err := parent.CombinedOutput(); err != nil || string(out) != "2 15 9 " {
-		t.Errorf("if SIGHUP is ignored, children were ended by the signals %s, want by 2 15 9; %v", out, err)
+	if out, err := parent.CombinedOutput(); err != nil || string(out) != usualEnds(syscall.SIGHUP) {
+		t.Errorf("if SIGHUP is ignored, children were ended by the signals %s, want by %s; %v", out, usualEnds(syscall.SIGHUP), err)
 	}
+}
+
+// TestSignalRightAfterItWasAskedFor has code ask for a signal and send it, as early as it can.
+func TestSignalRightAfterItWasAskedFor(t *testing.T) {
+	testkit.CheckLeaks(t)
+	for range 20 {
+		w := launch(t, new(Local), "raise what it has just asked for")
+		if got := output(t, w); got != "terminated\n" {
+			t.Errorf("it was told %q", got)
+		}
+		w.Process.Wait()
+	}
+}
+
+// TestEarlySignals has signals come before the runtime's handlers are installed.
+func TestEarlySignals(t *testing.T) {
+	if _, ok := dropsEarly[runtime.GOARCH]; !ok {
+		t.Skip("the runtime's handlers are installed before anything else here")
+	}
+	out, err := again("be told of early signals").CombinedOutput()
+	if want := usualEnds() + "terminated terminated"; err != nil || string(out) != want {
+		t.Errorf("%q, %v, want %q", out, err, want)
+	}
+}
+
+// dropsEarly is where dropEarly works.
+var dropsEarly = map[string]struct{}{"amd64": {}, "arm64": {}}
+
+// usualEnds is what signalsOfAChild says of processes that do with signals what is usual where
+// this process runs, but ignore some: nohup has one ignored, and a shell another for processes
+// in the background.
+func usualEnds(ignored ...syscall.Signal) (ends string) {
+	for _, s := range endSignals {
+		if signal.Ignored(s) || slices.Contains(ignored, s) {
+			s = syscall.SIGKILL
+		}
+		ends += fmt.Sprintf("%d ", s)
+	}
+	return ends
 }
 
 // TestOOMScore has workers offer themselves to the kernel.
@@ -272,6 +340,7 @@ func TestOOMScore(t *testing.T) {
 	}
 	scores[0] = ours
 	w := launch(t, new(Local), "OOM score")
+	w.Requests.Close()
 	text := output(t, w)
 	if n, err := fmt.Sscan(text, &scores[1], &scores[2]); n != 2 || err != nil {
 		t.Fatalf("%q: %v", text, err)

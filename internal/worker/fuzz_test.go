@@ -19,6 +19,7 @@ func FuzzHandle(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
 		w := newWorker(Link{Results: io.Discard, Die: runtime.Goexit}, newConfig(nil))
+		w.prepare()
 		for _, frame := range [][]byte{callFrame(wire.Call{ID: 1, Function: fnDouble}), intsFrame(1, 0, 1, 2)} {
 			if err := w.handle(wire.Kind(frame[4]), frame[wire.HeaderLen:]); err != nil {
 				t.Fatal(err)

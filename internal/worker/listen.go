@@ -41,12 +41,11 @@ const (
 	pollTime = 200 * time.Microsecond
 )
 
-// init makes the input ready. The first items are for the executor, which is ready for
-// them as soon as the listener is.
-func (in *input) init(source Requests, relisten func()) {
+// init makes the input ready for the greeting. The first items are for the executor, which is
+// ready for them as soon as the listener is.
+func (in *input) init(source Requests) {
 	in.source, in.frames = source, wire.NewReader(source, wire.MaxFrame)
 	in.turn = pipe.NewTurn(true)
-	in.alarm = newTimer(relisten)
 }
 
 // listen is the listener. It does not return.

@@ -18,6 +18,7 @@ func newTestWorker(t *testing.T, shared bool) (*worker, *parent) {
 	t.Helper()
 	p, l := newParent(t, shared)
 	w := newWorker(l, p.config)
+	w.prepare()
 	w.maxBytes = 1000
 	return w, p
 }

@@ -54,9 +54,7 @@ const (
 )
 
 func newResultsBuffer(to io.Writer, m *shm.Mapping, die func()) *resultsBuffer {
-	b := &resultsBuffer{to: to, die: die, mapping: m, ring: m.Ring(), records: m.Records()}
-	b.timer = newTimer(b.onTimer)
-	return b
+	return &resultsBuffer{to: to, die: die, mapping: m, ring: m.Ring(), records: m.Records()}
 }
 
 // begin readies the ring for the results of items of c, the first of which is running from

@@ -96,6 +96,7 @@ func Serve(l Link, c Config) {
 		fmt.Fprintln(os.Stderr, "parallel: worker process:", err)
 		os.Exit(2)
 	}
+	w.prepare()
 	serving.Store(w)
 	if l.Ready != nil {
 		l.Ready()
@@ -111,7 +112,8 @@ var serving atomic.Pointer[worker]
 // worker may say that is not true.
 func Forge(frame []byte) { serving.Load().results.send(frame) }
 
-// newWorker returns a worker that has not been greeted.
+// newWorker returns a worker that has not been greeted, and must be prepared before it runs
+// items.
 func newWorker(l Link, c Config) *worker {
 	w := &worker{config: c, die: l.Die, mapping: l.Shared, calls: make(map[uint64]*call)}
 	if w.mapping == nil {
@@ -120,9 +122,16 @@ func newWorker(l Link, c Config) *worker {
 	w.arrived.L = &w.mu
 	w.results = newResultsBuffer(l.Results, w.mapping, l.Die)
 	w.part.init(w.mapping, w.results)
-	w.in.init(l.Requests, w.relisten)
+	w.in.init(l.Requests)
 	w.memory.open = l.OpenResident
 	return w
+}
+
+// prepare makes what the greeting does not need. It comes after that: until the parent has
+// answered, there is time for it.
+func (w *worker) prepare() {
+	w.in.alarm = newTimer(w.relisten)
+	w.results.timer = newTimer(w.results.onTimer)
 }
 
 // greet answers the parent's hello.
