@@ -3,7 +3,10 @@ package parallel_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,42 +14,90 @@ import (
 )
 
 // BenchmarkRatio takes turns: a hundred microseconds of the loop, of static chunks
-// and of Map, and so on for as long as the benchmark lasts, so that a machine that
-// is fast now and slow then is so for all of them. It reports, over all turns, the
-// medians of
+// and of Map or ForEach, and so on for as long as the benchmark lasts, so that a
+// machine that is fast now and slow then is so for all of them. All three are
+// given the same context, which can end, as a service's does. It reports, over all
+// turns, the medians of
 //
 //	x-loop    the time of Map, less 100 ns, over that of the loop
 //	x-chunks  the time of Map over that of static chunks
 func BenchmarkRatio(b *testing.B) {
-	for _, n := range []int{1, 10, 100, 1e3, 1e4, 1e5, 1e6} {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, n := range []int{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7} {
 		items := make([]int, n)
 		for i := range items {
 			items[i] = i
 		}
-		benchmarkRatio(b, "tiny", items, benchTwice)
+		mapRatio(b, ctx, "tiny", items, benchTwice)
+		eachRatio(b, ctx, "each", items, benchPositive)
+	}
+	for _, n := range []int{1, 10, 100, 1e3, 1e4, 1e5, 1e6} {
+		mapRatio(b, ctx, "wide", make([]wide, n), benchWiden)
+		texts := make([]string, n)
+		for i := range texts {
+			texts[i] = "tiny"
+		}
+		mapRatio(b, ctx, "text", texts, benchTail)
 	}
 	for _, n := range []int{1, 10, 100, 1e3, 1e4, 1e5} {
-		benchmarkRatio(b, "1us", spinItems(n, time.Microsecond), benchSpin)
+		mapRatio(b, ctx, "1us", spinItems(n, time.Microsecond), benchSpin)
 	}
 	for _, n := range []int{1, 10, 100, 1e3} {
-		benchmarkRatio(b, "100us", spinItems(n, 100*time.Microsecond), benchSpin)
+		mapRatio(b, ctx, "100us", spinItems(n, 100*time.Microsecond), benchSpin)
 	}
 }
 
-func benchmarkRatio[R any](b *testing.B, work string, items []int, fn func(context.Context, int) (R, error)) {
-	b.Run(fmt.Sprintf("work=%s/n=%d", work, len(items)), func(b *testing.B) {
+// wide is a struct of 64 bytes.
+type wide struct{ a, b, c, d, e, f, g, h int64 }
+
+func benchWiden(_ context.Context, x wide) (wide, error) { x.a++; return x, nil }
+
+func benchTail(_ context.Context, s string) (string, error) { return s[1:], nil }
+
+var errNegative = errors.New("negative")
+
+func benchPositive(_ context.Context, x int) error {
+	if x < 0 {
+		return errNegative
+	}
+	return nil
+}
+
+func mapRatio[T, R any](b *testing.B, ctx context.Context, work string, items []T, fn func(context.Context, T) (R, error)) {
+	ratio(b, fmt.Sprintf("work=%s/n=%d", work, len(items)),
+		func(b *testing.B) { checkMapper(b, inMap[T, R](), items, fn) },
+		func() { _, _ = loopIn(ctx, items, fn) },
+		func() { _, _ = parallel.Map(ctx, items, fn) },
+		func() { _, _ = chunksIn(ctx, items, fn) })
+}
+
+func eachRatio[T any](b *testing.B, ctx context.Context, work string, items []T, fn func(context.Context, T) error) {
+	ratio(b, fmt.Sprintf("work=%s/n=%d", work, len(items)),
+		func(b *testing.B) {
+			if err := parallel.ForEach(ctx, items, fn); err != nil {
+				b.Fatal(err)
+			}
+		},
+		func() { _ = eachLoopIn(ctx, items, fn) },
+		func() { _ = parallel.ForEach(ctx, items, fn) },
+		func() { _ = eachChunksIn(ctx, items, fn) })
+}
+
+// ratio reports what call takes over what loop and chunks do. check is called
+// before.
+func ratio(b *testing.B, name string, check func(*testing.B), loop, call, chunks func()) {
+	b.Run(name, func(b *testing.B) {
+		check(b)
 		var xLoop, xChunks samples
-		ours := inMap[int, R]()
-		checkMapper(b, ours, items, fn)
 		for b.Loop() {
 			var took [3]float64 // the first may leave garbage to the next
 			for i := range took {
 				i = (i + len(xLoop)) % len(took)
-				took[i] = turn([...]mapper[int, R]{inLoop[int, R], ours, inChunks[int, R]}[i], items, fn)
+				took[i] = turn([...]func(){loop, call, chunks}[i])
 			}
-			loop, call, chunks := took[0], took[1], took[2]
-			xLoop = append(xLoop, max(0, call-100)/loop)
-			xChunks = append(xChunks, call/chunks)
+			xLoop = append(xLoop, max(0, took[1]-100)/took[0])
+			xChunks = append(xChunks, took[1]/took[2])
 		}
 		b.ReportMetric(0, "ns/op")
 		b.ReportMetric(xLoop.median(), "x-loop")
@@ -54,7 +105,29 @@ func benchmarkRatio[R any](b *testing.B, work string, items []int, fn func(conte
 	})
 }
 
-// BenchmarkProcessRatio does the same with a pool whose workers have been started,
+func eachLoopIn[T any](ctx context.Context, items []T, fn func(context.Context, T) error) error {
+	for _, item := range items {
+		if err := fn(ctx, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachChunksIn[T any](ctx context.Context, items []T, fn func(context.Context, T) error) error {
+	workers := min(runtime.GOMAXPROCS(0), len(items))
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			errs[w] = eachLoopIn(ctx, items[w*len(items)/workers:(w+1)*len(items)/workers], fn)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// BenchmarkProcessRatio takes turns in the same way with a pool whose workers have been started,
 // and reports the medians of
 //
 //	x-goroutines  the time of Map in the pool over that on goroutines
@@ -96,7 +169,7 @@ func inTurns[T, R any](b *testing.B, name, metric string, ours, baseline mapper[
 			var took [2]float64
 			for i := range took {
 				i = (i + len(ratios)) % len(took)
-				took[i] = turn([...]mapper[T, R]{ours, baseline}[i], items, fn)
+				took[i] = turn(func() { _, _ = [...]mapper[T, R]{ours, baseline}[i](items, fn) })
 			}
 			ratios, calls = append(ratios, took[0]/took[1]), append(calls, took[0])
 		}
@@ -106,12 +179,12 @@ func inTurns[T, R any](b *testing.B, name, metric string, ours, baseline mapper[
 	})
 }
 
-// turn calls m for a while and returns how many nanoseconds a call took.
-func turn[T, R any](m mapper[T, R], items []T, fn func(context.Context, T) (R, error)) float64 {
+// turn calls f for a while and returns how many nanoseconds a call took.
+func turn(f func()) float64 {
 	start, calls := time.Now(), 0
 	for step := 1; ; step *= 2 {
 		for range step {
-			_, _ = m(items, fn)
+			f()
 		}
 		calls += step
 		if took := time.Since(start); took > 100*time.Microsecond {

@@ -98,7 +98,10 @@ func spinItems(n int, d time.Duration) []int {
 type mapper[T, R any] func(items []T, fn func(context.Context, T) (R, error)) ([]R, error)
 
 func inLoop[T, R any](items []T, fn func(context.Context, T) (R, error)) ([]R, error) {
-	ctx := context.Background()
+	return loopIn(context.Background(), items, fn)
+}
+
+func loopIn[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (R, error)) ([]R, error) {
 	out := make([]R, len(items))
 	for i, item := range items {
 		r, err := fn(ctx, item)
@@ -111,13 +114,16 @@ func inLoop[T, R any](items []T, fn func(context.Context, T) (R, error)) ([]R, e
 }
 
 func inChunks[T, R any](items []T, fn func(context.Context, T) (R, error)) ([]R, error) {
+	return chunksIn(context.Background(), items, fn)
+}
+
+func chunksIn[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (R, error)) ([]R, error) {
 	workers := min(runtime.GOMAXPROCS(0), len(items))
 	out := make([]R, len(items))
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			ctx := context.Background()
 			for i := w * len(items) / workers; i < (w+1)*len(items)/workers; i++ {
 				r, err := fn(ctx, items[i])
 				if err != nil {

@@ -1,8 +1,6 @@
 package parallel
 
 import (
-	"sync/atomic"
-
 	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/schedule"
 	"example.com/parallel/internal/stream"
@@ -16,7 +14,6 @@ import (
 // So they call these, and internal/inlinecheck proves that it helps.
 
 func cheap(f *cost.Function, n int) bool  { return schedule.Cheap(f, n) }
-func raised(yield *atomic.Uint32) bool    { return yield.Load() != 0 }
 func more(p *worker.Part) bool            { return p.More() }
 func begin(p *worker.Part) int            { return p.Begin() }
 func room(p *worker.Part, size int) *byte { return p.Room(size) }

@@ -34,31 +34,59 @@ type mapJob[T, R any] struct {
 	plans
 	items   []T
 	results []R
-	fn      func(context.Context, T) (R, error)
+	next    schedule.Next[func(context.Context, T) (R, error)]
 }
 
-func (j *mapJob[T, R]) Run(ctx context.Context, s schedule.Span, at *int, yield *atomic.Uint32) error {
-	return mapItems(ctx, j.items, j.results, j.fn, s, at, yield)
+func newMapJob[T, R any](items []T, results []R, fn func(context.Context, T) (R, error)) *mapJob[T, R] {
+	j := &mapJob[T, R]{items: items, results: results}
+	j.next.Init(fn, yieldingMap[T, R])
+	return j
 }
+
+func (j *mapJob[T, R]) Run(ctx context.Context, s schedule.Span, at *int, _ *atomic.Uint32) error {
+	return mapItems(ctx, j.items, j.results, j.next.Fn, s, at, &j.next)
+}
+
+func (j *mapJob[T, R]) Yield(raised bool) { j.next.Yield(raised) }
 
 // mapItems is the loop of Map; see schedule.Job. What it does for each item beside the call
-// is what the plain loop does not: it must stay this little.
-func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s schedule.Span, at *int, yield *atomic.Uint32) error {
+// is what the plain loop does not: it must stay this little. The running item's index, which
+// is needed if fn does not return, is a variable of this function's, since *at would have to
+// be found for each item. It has no sign, which would have to be checked.
+func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s schedule.Span, at *int, next *schedule.Next[func(context.Context, T) (R, error)]) error {
+	running := uint(s.Lo)
+	defer func() { *at = int(running) }()
 	items, out = items[:s.Hi], out[:s.Hi]
-	for i := s.Lo; i < len(items); i++ {
-		*at = i
+	for i := uint(s.Lo); i < uint(len(items)); i++ {
+		running = i
 		r, err := fn(ctx, items[i])
 		if err != nil {
-			return err
+			return schedule.WithoutYield(err)
 		}
 		out[i] = r
-		if raised(yield) {
-			*at = i + 1
-			return nil
-		}
+		fn = *next.Call.Load()
 	}
-	*at = s.Hi
+	running = uint(s.Hi)
 	return nil
+}
+
+// yieldingMap takes the place of fn when mapItems is to yield; see schedule.Next.
+func yieldingMap[T, R any](context.Context, T) (R, error) { return *new(R), schedule.ErrYield }
+
+// mapNext is the slot's schedule.Next for calls of Map with such items and results. It stays
+// with the slot, so that not every call allocates one.
+func mapNext[T, R any](s *schedule.Slot) *schedule.Next[func(context.Context, T) (R, error)] {
+	if n, ok := s.Kept().(*schedule.Next[func(context.Context, T) (R, error)]); ok {
+		return n
+	}
+	return newMapNext[T, R](s)
+}
+
+func newMapNext[T, R any](s *schedule.Slot) *schedule.Next[func(context.Context, T) (R, error)] {
+	n := new(schedule.Next[func(context.Context, T) (R, error)])
+	n.Init(nil, yieldingMap[T, R])
+	s.Keep(n)
+	return n
 }
 
 func (j *mapJob[T, R]) Encode(dst []byte, i, limit int, stop supervisor.Stopper) ([]byte, error) {
@@ -105,28 +133,53 @@ func decodeInto[V any](v *V, src []byte, plan *codec.Plan, stop supervisor.Stopp
 type eachJob[T any] struct {
 	plans
 	items []T
-	fn    func(context.Context, T) error
+	next  schedule.Next[func(context.Context, T) error]
 }
 
-func (j *eachJob[T]) Run(ctx context.Context, s schedule.Span, at *int, yield *atomic.Uint32) error {
-	return eachItem(ctx, j.items, j.fn, s, at, yield)
+func newEachJob[T any](items []T, fn func(context.Context, T) error) *eachJob[T] {
+	j := &eachJob[T]{items: items}
+	j.next.Init(fn, yieldingEach[T])
+	return j
 }
 
-// eachItem is the loop of ForEach; see schedule.Job.
-func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s schedule.Span, at *int, yield *atomic.Uint32) error {
+func (j *eachJob[T]) Run(ctx context.Context, s schedule.Span, at *int, _ *atomic.Uint32) error {
+	return eachItem(ctx, j.items, j.next.Fn, s, at, &j.next)
+}
+
+func (j *eachJob[T]) Yield(raised bool) { j.next.Yield(raised) }
+
+// eachItem is the loop of ForEach; see mapItems.
+func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s schedule.Span, at *int, next *schedule.Next[func(context.Context, T) error]) error {
+	running := uint(s.Lo)
+	defer func() { *at = int(running) }()
 	items = items[:s.Hi]
-	for i := s.Lo; i < len(items); i++ {
-		*at = i
+	for i := uint(s.Lo); i < uint(len(items)); i++ {
+		running = i
 		if err := fn(ctx, items[i]); err != nil {
-			return err
+			return schedule.WithoutYield(err)
 		}
-		if raised(yield) {
-			*at = i + 1
-			return nil
-		}
+		fn = *next.Call.Load()
 	}
-	*at = s.Hi
+	running = uint(s.Hi)
 	return nil
+}
+
+// yieldingEach is yieldingMap for ForEach.
+func yieldingEach[T any](context.Context, T) error { return schedule.ErrYield }
+
+// eachNext is mapNext for ForEach.
+func eachNext[T any](s *schedule.Slot) *schedule.Next[func(context.Context, T) error] {
+	if n, ok := s.Kept().(*schedule.Next[func(context.Context, T) error]); ok {
+		return n
+	}
+	return newEachNext[T](s)
+}
+
+func newEachNext[T any](s *schedule.Slot) *schedule.Next[func(context.Context, T) error] {
+	n := new(schedule.Next[func(context.Context, T) error])
+	n.Init(nil, yieldingEach[T])
+	s.Keep(n)
+	return n
 }
 
 func (j *eachJob[T]) Encode(dst []byte, i, limit int, stop supervisor.Stopper) ([]byte, error) {

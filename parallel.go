@@ -31,8 +31,12 @@ func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (
 	id := identify("Map", fn)
 	done := 0
 	if f := id.cost(); len(opts) == 0 && cheap(f, len(items)) {
-		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, yield *atomic.Uint32) error {
-			return mapItems(ctx, items, out, fn, s, &done, yield)
+		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, slot *schedule.Slot) error {
+			next := mapNext[T, R](slot)
+			next.Fn = fn
+			err := mapItems(ctx, items, out, fn, s, &done, next)
+			next.Fn = nil // the slot outlives the call
+			return err
 		})
 		if err != nil || done == len(items) {
 			return out[:done:done], inlineError(ctx, done, err)
@@ -48,15 +52,19 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 	id := identify("ForEach", fn)
 	done := 0
 	if f := id.cost(); len(opts) == 0 && cheap(f, len(items)) {
-		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, yield *atomic.Uint32) error {
-			return eachItem(ctx, items, fn, s, &done, yield)
+		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, slot *schedule.Slot) error {
+			next := eachNext[T](slot)
+			next.Fn = fn
+			err := eachItem(ctx, items, fn, s, &done, next)
+			next.Fn = nil // the slot outlives the call
+			return err
 		})
 		if err != nil || done == len(items) {
 			return inlineError(ctx, done, err)
 		}
 	}
 	s := newSettings("ForEach", opts)
-	j := &eachJob[T]{items: items, fn: limitedEach(fn, s.timeout)}
+	j := newEachJob(items, limitedEach(fn, s.timeout))
 	_, err := runSlice(ctx, &s, id, j, done, len(items))
 	return err
 }
@@ -116,7 +124,7 @@ func Spawn[T, R any](ctx context.Context, fn func(context.Context, T) (R, error)
 	t := &Task[R]{done: make(chan struct{})}
 	s.onStart = func(pid int) { t.pid.Store(int64(pid)) }
 	out := make([]R, 1)
-	j := &mapJob[T, R]{items: []T{arg}, results: out, fn: limited(fn, s.timeout)}
+	j := newMapJob([]T{arg}, out, limited(fn, s.timeout))
 	call, err := newSliceCall(ctx, &s, identify("Spawn", fn), j, 0, 1)
 	go func() {
 		defer close(t.done)
@@ -170,7 +178,7 @@ func taskError(err error) error {
 // goroutine does inline.
 func mapTogether[T, R any](ctx context.Context, items []T, out []R, done int, fn func(context.Context, T) (R, error), id identity, opts []Option) ([]R, error) {
 	s := newSettings("Map", opts)
-	j := &mapJob[T, R]{items: items, results: out, fn: limited(fn, s.timeout)}
+	j := newMapJob(items, out, limited(fn, s.timeout))
 	n, err := runSlice(ctx, &s, id, j, done, len(items))
 	clear(out[n:])
 	return out[:n:n], err

@@ -29,18 +29,31 @@ type Estimate struct {
 // Differences of a quarter down or a third up count as noise, and change nothing: a word that
 // many processors write is dear.
 func (e *Estimate) Learn(n int, took time.Duration) {
-	if n <= 0 || took <= 0 {
-		return
-	}
-	fresh := max(1, mulDiv(int64(took), scale, int64(n)))
-	known := e.scaled.Load()
+	fresh, known := measured(n, took), e.scaled.Load()
 	switch {
+	case fresh == 0:
 	case known == 0 || fresh < known/4*3:
 		e.scaled.Store(fresh)
-	case fresh > known/3*4:
+	case dearer(fresh, known):
 		e.scaled.Store(known/2 + fresh/2)
 	}
 }
+
+// Raises reports whether Learn would raise what is known already.
+func (e *Estimate) Raises(n int, took time.Duration) bool {
+	known := e.scaled.Load()
+	return known > 0 && dearer(measured(n, took), known)
+}
+
+// measured is what an item takes, scaled, if n take so long; 0 if nothing was measured.
+func measured(n int, took time.Duration) int64 {
+	if n <= 0 || took <= 0 {
+		return 0
+	}
+	return max(1, mulDiv(int64(took), scale, int64(n)))
+}
+
+func dearer(fresh, known int64) bool { return fresh > known/3*4 }
 
 // Start makes the estimate start from what another knows.
 func (e *Estimate) Start(from *Estimate) { e.scaled.Store(from.scaled.Load()) }

@@ -30,6 +30,9 @@ func TestEstimateLearns(t *testing.T) {
 	} {
 		var e Estimate
 		e.Set(test.before)
+		if raises := e.Raises(test.n, test.took); raises != (test.before > 0 && test.want > test.before) {
+			t.Errorf("%s: is said to raise the estimate: %v", test.name, raises)
+		}
 		e.Learn(test.n, test.took)
 		if got := e.Of(1); got != test.want {
 			t.Errorf("%s: from %v with %d items in %v to %v, want %v", test.name, test.before, test.n, test.took, got, test.want)

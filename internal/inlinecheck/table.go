@@ -11,7 +11,7 @@ type function struct {
 	instances int
 
 	// indirect is how many calls through a function value an instance may
-	// contain: 1 if that is the user's fn.
+	// contain: one is the user's fn, and a deferred function is called at each return.
 	indirect int
 
 	// calls names the functions that an instance may call, beside those of
@@ -23,8 +23,12 @@ type function struct {
 // functions is what is checked. A function that is renamed must be renamed here.
 var functions = []function{
 	// The loops on goroutines.
-	{name: "mapItems", instances: 3, indirect: 1},
-	{name: "eachItem", instances: 3, indirect: 1},
+	{name: "mapItems", instances: 3, indirect: 3, calls: []string{
+		"WithoutYield", "runtime.deferreturn", // at the end
+	}},
+	{name: "eachItem", instances: 3, indirect: 3, calls: []string{
+		"WithoutYield", "runtime.deferreturn", // at the end
+	}},
 	{name: "(*Stream).Run", instances: 3, indirect: 1, calls: []string{
 		"(*Stream).entry", "(*Stream).finish", // too large to be inlined; one each for an item
 	}},
@@ -76,7 +80,7 @@ var functions = []function{
 		"runtime.gopanic", "runtime.concatstring3", "runtime.convTstring",
 	}},
 	{name: "ForEach", instances: 3, calls: []string{
-		"Of", "Inline", "inlineError", "newSettings", "limitedEach", "runSlice",
+		"Of", "Inline", "inlineError", "newSettings", "limitedEach", "newEachJob", "runSlice",
 		"runtime.newobject", // for a call that is not run inline
 		"runtime.gopanic", "runtime.concatstring3", "runtime.convTstring",
 	}},

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"example.com/parallel/internal/cost"
@@ -14,12 +13,18 @@ const (
 	// pass before it has arrived.
 	inlineTime = 50 * time.Microsecond
 
-	// lookEvery is how many items may be run without a look at the context, which costs more
-	// than a tiny item does.
+	// lookTime is how long items may take, by what is known of them, without a look at the
+	// context, and lookEvery how many there may be of them in any case. A look costs more than
+	// a tiny item does, and so does leaving the loop for it.
+	lookTime  = 5 * time.Microsecond
 	lookEvery = 16
 
 	// measureEvery is how many inline calls are made for each that looks at the clock.
 	measureEvery = 8
+
+	// doubtMost is how many measured calls in a row may have taken longer than is known until
+	// that is believed.
+	doubtMost = 4
 )
 
 // Cheap reports whether n items of the function are best run inline: when all of them take
@@ -29,15 +34,23 @@ func Cheap(f *cost.Function, n int) bool {
 	return f.Trusted() && (n <= 1 && f.Known() || f.Within(n, inlineTime))
 }
 
+// lookStep is how many items may be run without a look at ctx, of those that cost so much.
+func lookStep(ctx context.Context, items int, e *cost.Estimate) int {
+	if ctx.Done() == nil {
+		return items
+	}
+	return min(items, max(lookEvery, e.Items(lookTime)))
+}
+
 // Inline runs a call of n cheap items as a plain loop, on the caller's goroutine. run is
-// like [Job.Run] and keeps *at, which is a pointer, as run is a function, so that neither is
-// allocated. Inline gives up when the watchdog sees that an item takes long, or ctx ends:
+// like [Job.Run], but what it needs to yield is the slot's [Yielder]. It sets *at, which is a
+// pointer, as run is a function, so that neither is allocated. Inline gives up when the watchdog sees that an item takes long, or ctx ends:
 // *at is less than n then, and the items from there on have not been run.
 //
 // The error is the failure of item *at, as run returned it or errs.Recovered made it of a
 // panic. A Goexit takes the caller with it, and f is not trusted any more.
-func Inline(ctx context.Context, n int, f *cost.Function, errs Errors, at *int, run func(s Span, yield *atomic.Uint32) error) (err error) {
-	s := slots.Get().(*slot)
+func Inline(ctx context.Context, n int, f *cost.Function, errs Errors, at *int, run func(s Span, slot *Slot) error) (err error) {
+	s := slots.Get().(*Slot)
 	s.enter()
 	returned := false
 	defer func() { // guard.Catch, written out: a call of it would cost as much as some tiny items do
@@ -51,20 +64,16 @@ func Inline(ctx context.Context, n int, f *cost.Function, errs Errors, at *int, 
 			err = errs.Recovered(v)
 		}
 	}()
-	begin, measured := time.Duration(0), s.calls.Load()/2%measureEvery == 0
+	begin, measured := time.Duration(0), s.measures(f)
 	if measured {
 		begin = cost.Clock()
 	}
-	step := n
-	if ctx.Done() != nil {
-		step = lookEvery
-	}
+	step := lookStep(ctx, n, &f.Estimate)
 	for err == nil && *at < n && s.yield.Load() == 0 && ctx.Err() == nil {
-		err = run(Span{*at, min(n, *at+step)}, &s.yield)
+		err = run(Span{*at, min(n, *at+step)}, s)
 	}
 	if measured && *at > 0 {
-		f.Ended(*at)
-		f.Learn(*at, cost.Clock()-begin)
+		s.learn(f, *at, cost.Clock()-begin)
 	}
 	returned = true
 	return err

@@ -50,7 +50,7 @@ func TestInlineAllocatesNothing(t *testing.T) {
 	out := make([]int, 10)
 	if got := testing.AllocsPerRun(100, func() {
 		done := 0
-		err := Inline(ctx, len(out), f, testErrors{}, &done, func(s Span, yield *atomic.Uint32) error {
+		err := Inline(ctx, len(out), f, testErrors{}, &done, func(s Span, _ *Slot) error {
 			for i := s.Lo; i < s.Hi; i++ {
 				done = i
 				out[i] = i
@@ -123,24 +123,32 @@ func TestInlineGivesUpOnSlowItems(t *testing.T) {
 func yielding() bool {
 	dog.mu.Lock()
 	defer dog.mu.Unlock()
-	return slices.ContainsFunc(dog.slots, func(w weak.Pointer[slot]) bool {
+	return slices.ContainsFunc(dog.slots, func(w weak.Pointer[Slot]) bool {
 		s := w.Value()
 		return s != nil && s.yield.Load() != 0
 	})
 }
 
 func TestInlineStopsWhenTheContextEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	done := 0
-	err := Inline(ctx, 1000, trusted(1), testErrors{}, &done, func(s Span, _ *atomic.Uint32) error {
-		done = s.Hi
-		if done > 100 {
-			cancel()
+	for _, test := range []struct {
+		cost time.Duration
+		step int // items between two looks
+	}{{time.Microsecond, lookEvery}, {lookTime / lookEvery, lookEvery}, {lookTime / 100, 100}, {1, int(lookTime)}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		done, runs := 0, 0
+		err := Inline(ctx, 100_000, trusted(test.cost), testErrors{}, &done, func(s Span, _ *Slot) error {
+			if s.Len() != test.step {
+				t.Errorf("%d items of %v are run at once, want %d", s.Len(), test.cost, test.step)
+			}
+			done = s.Hi
+			if runs++; runs == 3 {
+				cancel()
+			}
+			return nil
+		})
+		if err != nil || done != 3*test.step {
+			t.Errorf("%d items of %v ran, %v, want %d", done, test.cost, err, 3*test.step)
 		}
-		return nil
-	})
-	if err != nil || done < 100 || done > 100+lookEvery {
-		t.Errorf("%d items ran, %v", done, err)
 	}
 }
 
@@ -149,7 +157,7 @@ func TestInlineLearns(t *testing.T) {
 	f := trusted(1)
 	for range 100 * measureEvery {
 		done := 0
-		err := Inline(t.Context(), 1, f, testErrors{}, &done, func(s Span, _ *atomic.Uint32) error {
+		err := Inline(t.Context(), 1, f, testErrors{}, &done, func(s Span, _ *Slot) error {
 			for begin := time.Now(); time.Since(begin) < 10*time.Microsecond; {
 			}
 			done = s.Hi
@@ -243,6 +251,8 @@ func TestWatchdogForgetsSlots(t *testing.T) {
 func TestWatchdogScan(t *testing.T) {
 	var d watchdog
 	s := d.newSlot()
+	kept := newNextJob(job{fn: same})
+	s.Keep(kept)
 	for i, step := range []struct {
 		calls        uint32
 		seen, yields bool
@@ -260,9 +270,44 @@ func TestWatchdogScan(t *testing.T) {
 		d.mu.Lock()
 		seen := d.scanLocked()
 		d.mu.Unlock()
+		if told := kept.Call.Load() == &kept.yielding; told != step.yields {
+			t.Errorf("look %d: what is kept yields %v, want %v", i, told, step.yields)
+		}
 		if yields := s.yield.Load() != 0; seen != step.seen || yields != step.yields {
 			t.Errorf("look %d: a call was seen %v, yields %v, want %v and %v", i, seen, yields, step.seen, step.yields)
 		}
 	}
+	s.leave()
+	if kept.Call.Load() != &kept.Fn || s.yield.Load() != 0 {
+		t.Error("the end of a call does not take back what was raised")
+	}
 	runtime.KeepAlive(s)
+}
+
+// TestInlineDoubts has calls take longer than is known: that is believed of so many in a row.
+func TestInlineDoubts(t *testing.T) {
+	const dear, cheap = time.Millisecond, time.Microsecond
+	for _, test := range []struct {
+		name string
+		took []time.Duration // for an item
+		want time.Duration
+	}{
+		{"one", []time.Duration{dear}, cheap},
+		{"a few", []time.Duration{dear, dear, dear, dear}, cheap},
+		{"many", []time.Duration{dear, dear, dear, dear, dear}, (cheap + dear) / 2},
+		{"not in a row", []time.Duration{dear, dear, dear, dear, cheap, dear, dear, dear, dear}, cheap},
+		{"cheaper", []time.Duration{dear, cheap / 2}, cheap / 2},
+	} {
+		f, s := trusted(cheap), new(Slot)
+		for i, took := range test.took {
+			s.calls.Store(1)
+			if i > 0 && test.took[i-1] == dear && i%(doubtMost+1) != 0 && !s.measures(f) {
+				t.Errorf("%s: the call behind a dear one is not measured", test.name)
+			}
+			s.learn(f, 10, 10*took)
+		}
+		if got := f.Of(1); got != test.want {
+			t.Errorf("%s: an item is said to take %v, want %v", test.name, got, test.want)
+		}
+	}
 }

@@ -143,6 +143,34 @@ func (j *job) Run(ctx context.Context, s Span, at *int, yield *atomic.Uint32) er
 	return nil
 }
 
+// nextJob is a job whose loop looks at a Next in place of the flag, as those of Map and
+// ForEach do.
+type nextJob struct {
+	job
+	Next[func(context.Context, int) (int, error)]
+}
+
+func newNextJob(j job) *nextJob {
+	n := &nextJob{job: j}
+	n.Init(j.fn, func(context.Context, int) (int, error) { return 0, ErrYield })
+	return n
+}
+
+func (j *nextJob) Run(ctx context.Context, s Span, at *int, _ *atomic.Uint32) error {
+	fn := j.Fn
+	for i := s.Lo; i < s.Hi; i++ {
+		*at = i
+		r, err := fn(ctx, i)
+		if err != nil {
+			return WithoutYield(err)
+		}
+		j.out[i] = r
+		fn = *j.Call.Load()
+	}
+	*at = s.Hi
+	return nil
+}
+
 // same returns its item.
 func same(_ context.Context, i int) (int, error) { return i, nil }
 
@@ -166,8 +194,8 @@ func asMap(ctx context.Context, n, workers int, fn func(context.Context, int) (i
 	j := &job{fn, make([]int, n)}
 	done := 0
 	if Cheap(f, n) {
-		err := Inline(ctx, n, f, testErrors{}, &done, func(s Span, yield *atomic.Uint32) error {
-			return j.Run(ctx, s, &done, yield)
+		err := Inline(ctx, n, f, testErrors{}, &done, func(s Span, slot *Slot) error {
+			return j.Run(ctx, s, &done, &slot.yield)
 		})
 		if err != nil {
 			return j.out[:done], testErrors{}.Item(done, err, nil)

@@ -10,13 +10,21 @@ import (
 
 const (
 	// chunkTime is how long a chunk of items should take: long against the cost of claiming
-	// it (about 100 ns), short against what a runner may finish later than the others.
-	chunkTime = 20 * time.Microsecond
+	// it (about 100 ns), short against what a runner may finish later than the others. Claims
+	// are made one after the other, so more than chunkRunners runners at once take longer
+	// chunks: see chunkTimeOf.
+	chunkTime    = 20 * time.Microsecond
+	chunkRunners = 8
 
 	// chunkLeast is how long a chunk should take at least, even at the end of a call: less
 	// would not be worth its claim.
 	chunkLeast = time.Microsecond
 )
+
+// chunkTimeOf is how long a chunk should take if so many runners run at once.
+func chunkTimeOf(runners int) time.Duration {
+	return chunkTime * time.Duration(max(chunkRunners, runners)) / chunkRunners
+}
 
 // runner is one worker of a team: a goroutine, and after a Goexit in fn the one that goes on
 // in its place. The goroutine owns the fields, but chunk, cancel and ended are shared with
@@ -36,7 +44,7 @@ type runner struct {
 	ran   int           // items that are done and not settled
 	since time.Duration // when the first of them was begun, by cost.Clock
 
-	_ [128]byte // so that no two runners' at lie on one cache line
+	_ [cacheLine]byte // so that no two runners' at lie on one cache line
 }
 
 // resume runs what is left of chunk s, and then more, in a new goroutine.
@@ -93,10 +101,7 @@ func (r *runner) attempt(s Span) (rest Span) {
 // raised only a moment later.
 func (r *runner) run(s Span) (err error) {
 	c := r.call
-	step := s.Len()
-	if c.ctx.Done() != nil {
-		step = lookEvery
-	}
+	step := lookStep(c.ctx, s.Len(), &c.cost)
 	for err == nil && r.at < s.Hi {
 		err = r.job.Run(r.ctx, Span{r.at, min(s.Hi, r.at+step)}, &r.at, &c.team.yield)
 		if c.team.yield.Load() != 0 || c.ctx.Err() != nil {

@@ -234,31 +234,61 @@ func TestSlowItemsInAChunkAreGivenAway(t *testing.T) {
 	testkit.CheckLeaks(t)
 	const n = 50_000
 	for _, slow := range []int{100, n / 10} { // in the first chunk, which is a quarter
-		c := New(t.Context(), Config{Workers: 2, Total: n, Cost: trusted(1), Errors: testErrors{}})
-		var after atomic.Int32
-		var past atomic.Bool
-		j := &job{out: make([]int, n)}
-		j.fn = func(_ context.Context, i int) (int, error) {
-			switch i {
-			case slow:
-				for c.team.yield.Load() == 0 {
-					runtime.Gosched()
+		for _, told := range []bool{false, true} { // whether the job is told of yield
+			c := New(t.Context(), Config{Workers: 2, Total: n, Cost: trusted(1), Errors: testErrors{}})
+			var after atomic.Int32
+			var past atomic.Bool
+			j := job{out: make([]int, n)}
+			j.fn = func(_ context.Context, i int) (int, error) {
+				switch i {
+				case slow:
+					for c.team.yield.Load() == 0 {
+						runtime.Gosched()
+					}
+					past.Store(true)
+				case slow + 1:
+					for after.Load() < 10 { // items behind it, in its chunk
+						runtime.Gosched()
+					}
+				default:
+					if past.Load() {
+						after.Add(1)
+					}
 				}
-				past.Store(true)
-			case slow + 1:
-				for after.Load() < 10 { // items behind it, in its chunk
-					runtime.Gosched()
-				}
-			default:
-				if past.Load() {
-					after.Add(1)
-				}
+				return i, nil
 			}
-			return i, nil
+			if told {
+				c.RunGoroutines(newNextJob(j))
+			} else {
+				c.RunGoroutines(&j)
+			}
+			if complete, err := c.Outcome(); err != nil || complete != n || !slices.Equal(j.out, testkit.Count(n)) {
+				t.Errorf("%d results, %v", complete, err)
+			}
 		}
-		c.RunGoroutines(j)
-		if complete, err := c.Outcome(); err != nil || complete != n || !slices.Equal(j.out, testkit.Count(n)) {
-			t.Errorf("%d results, %v", complete, err)
+	}
+}
+
+// TestYielderHearsWhatTheFlagSays raises the flag and has it taken back.
+func TestYielderHearsWhatTheFlagSays(t *testing.T) {
+	c := newCall(t.Context(), Config{Total: 10})
+	j := newNextJob(job{fn: same})
+	c.team.yielder = j
+	for _, step := range []struct {
+		name string
+		do   func()
+		want uint32
+	}{
+		{"nobody waits when the alarm goes off", c.ring, 0},
+		{"a runner waits", func() { c.starved = 1; c.ring() }, 1},
+		{"it waits still", func() { c.calm() }, 1},
+		{"it has something to do", func() { c.starved = 0; c.calm() }, 0},
+		{"the bound falls", c.team.Bounded, 1},
+	} {
+		step.do()
+		told := j.Call.Load() == &j.yielding
+		if got := c.team.yield.Load(); got != step.want || told != (got != 0) {
+			t.Errorf("%s: the flag is %d, and the job is told to yield: %v", step.name, got, told)
 		}
 	}
 }
@@ -290,15 +320,16 @@ func TestLimitIsKeptAndReached(t *testing.T) {
 	}
 }
 
-// TestContextEndedByAnItem ends the context in one of many tiny items: those right behind it
-// may run, the others must not.
+// TestContextEndedByAnItem ends the context in one of many tiny items: as many as take
+// lookTime may run behind it, the others must not.
 func TestContextEndedByAnItem(t *testing.T) {
 	testkit.CheckLeaks(t)
+	const n = 40_000
 	for range 50 {
 		for _, f := range []*cost.Function{new(cost.Function), trusted(1)} {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cause := errors.New("enough")
-			out, err := asMap(ctx, 5000, 2, func(_ context.Context, i int) (int, error) {
+			out, err := asMap(ctx, n, 2, func(_ context.Context, i int) (int, error) {
 				if i == 1010 {
 					cancel(cause)
 				} else if i > 1010 {
@@ -306,7 +337,7 @@ func TestContextEndedByAnItem(t *testing.T) {
 				}
 				return i, nil
 			}, f)
-			if !errors.Is(err, cause) || !slices.Equal(out, testkit.Count(len(out))) || len(out) == 5000 {
+			if !errors.Is(err, cause) || !slices.Equal(out, testkit.Count(len(out))) || len(out) == n {
 				t.Fatalf("%d results, %v", len(out), err)
 			}
 		}

@@ -20,10 +20,15 @@ const NoBound = math.MaxInt64
 // Job is the typed side of a call: it runs items in this process.
 type Job interface {
 	// Run calls fn on the items of s one after the other and stores the results, until one
-	// fails or yield is raised after one. It keeps *at at the item that it is running, and
-	// leaves it at the first that it has not run. A panic or Goexit of fn passes through it.
+	// fails or yield is raised: it looks at that after each item, so the first is run in any
+	// case. It leaves *at at the first item that it has not run, or at the one that failed,
+	// also if fn panics or calls Goexit, which passes through it.
 	Run(ctx context.Context, s Span, at *int, yield *atomic.Uint32) error
 }
+
+// Yielder is a Job, or what stays with a [Slot], that is told when yield is raised and when
+// it is taken back, so that its loop need not look at yield.
+type Yielder interface{ Yield(raised bool) }
 
 // Failure is a failed item.
 type Failure struct {

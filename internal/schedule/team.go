@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// longChunk is how long a runner may have nothing to do while others do. Then a chunk
-	// takes much longer than it should, and the rest of it is given away.
-	longChunk = 4 * chunkTime
+	// longChunk is for how many chunks' time a runner may have nothing to do while others do.
+	// Then a chunk takes much longer than it should, and the rest of it is given away.
+	longChunk = 4
 
 	// chunkGrowth is how much larger than the one before a chunk may be during slow start.
 	chunkGrowth = 8
@@ -29,15 +29,23 @@ const (
 // call's runners arrive a millisecond late. In a call whose input is open runners wait.
 //
 // The yield flag is raised when the bound falls, and by the alarm, which is set when a
-// runner starves or leaves and goes off after longChunk: then another runner is at a chunk
-// that takes much longer than it should. A runner that sees the flag gives back what it has
-// not started. A flag that the alarm raised stands until every runner has something to do.
+// runner starves or leaves and goes off longChunk chunks later: then another runner is at a
+// chunk that takes much longer than it should. A runner that sees the flag gives back what
+// it has not started. A flag that the alarm raised stands until every runner has something
+// to do. A job that is a Yielder is told with each change of the flag.
 type team struct {
 	call      *Call
 	group     errgroup.Group
 	runners   []runner
 	slowStart bool          // chunks must not grow too fast, since fn's cost was not known before
-	yield     atomic.Uint32 // not zero: every runner should look up between items
+	chunkTime time.Duration // how long a chunk should take
+	yielder   Yielder       // the job, if it is one; else nil
+
+	// All runners read yield for each item, so it is on a cache line that is written for
+	// nothing else.
+	_     [cacheLine]byte
+	yield atomic.Uint32 // not zero: every runner should look up between items
+	_     [cacheLine]byte
 
 	idle  []*runner     // have left, since there was nothing to claim
 	alarm *time.Timer   // raises yield; nil: was never set
@@ -56,6 +64,8 @@ func (c *Call) RunGoroutines(j Job) {
 	for i := range t.runners {
 		t.runners[i] = runner{call: c, job: j, number: i}
 	}
+	t.chunkTime = chunkTimeOf(min(len(t.runners), runtime.GOMAXPROCS(0)))
+	t.yielder, _ = j.(Yielder)
 	t.slowStart = c.Attach(t, &c.config.Cost.Estimate)
 	for i := min(2, len(t.runners)) - 1; i >= 0; i-- {
 		t.group.Go(func() error { t.runners[i].begin(); return nil })
@@ -119,7 +129,7 @@ func (c *Call) exchange(r *runner, now time.Duration) Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.settleRunLocked(r, now)
-	want := c.cost.Items(chunkTime)
+	want := c.cost.Items(c.team.chunkTime)
 	if c.team.slowStart {
 		want = min(want, chunkGrowth*max(1, r.chunk.Len()))
 	}
@@ -192,7 +202,15 @@ func (t *team) Returned(n int) {
 func (t *team) Starved() { t.armLocked() }
 
 // Bounded raises the yield flag: what the runners hold may not have to be run any more.
-func (t *team) Bounded() { t.yield.Store(1) }
+func (t *team) Bounded() { t.setYieldLocked(1) }
+
+// setYieldLocked raises the yield flag or takes it back.
+func (t *team) setYieldLocked(yield uint32) {
+	t.yield.Store(yield)
+	if t.yielder != nil {
+		t.yielder.Yield(yield != 0)
+	}
+}
 
 // cancelAfterLocked ends the context of every runner whose chunk lies behind the failed
 // item. A chunk is contiguous, so it lies wholly before or behind a failed item of another.
@@ -212,9 +230,9 @@ func (t *team) armLocked() {
 	}
 	t.armed = true
 	if t.alarm == nil {
-		t.alarm = time.AfterFunc(longChunk, t.call.ring)
+		t.alarm = time.AfterFunc(longChunk*t.chunkTime, t.call.ring)
 	} else {
-		t.alarm.Reset(longChunk)
+		t.alarm.Reset(longChunk * t.chunkTime)
 	}
 }
 
@@ -224,7 +242,7 @@ func (c *Call) ring() {
 	defer c.mu.Unlock()
 	c.team.armed = false
 	if c.wantedLocked() {
-		c.team.yield.Store(1)
+		c.team.setYieldLocked(1)
 	}
 	c.end.wakeAll() // for disarm
 }
@@ -250,7 +268,7 @@ func (c *Call) calm() bool {
 		return false
 	}
 	if c.ledger.bound.Load() == NoBound {
-		c.team.yield.Store(0)
+		c.team.setYieldLocked(0)
 	}
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"weak"
 
 	"example.com/parallel/internal/clock"
+	"example.com/parallel/internal/cost"
 )
 
 // watchEvery is how often the watchdog looks. An inline call that is still running at the
@@ -27,7 +28,7 @@ type watchdog struct {
 	timer *time.Timer // stopped by nothing but look; init makes it
 
 	mu    sync.Mutex
-	slots []weak.Pointer[slot] // a slot that the pool dropped is forgotten
+	slots []weak.Pointer[Slot] // a slot that the pool dropped is forgotten
 	quiet int                  // looks since there was a call
 }
 
@@ -40,19 +41,24 @@ func init() {
 	dog.timer.Stop()
 }
 
-// slot is where the watchdog sees an inline call. Calls get one from slots and put it back,
+// Slot is where the watchdog sees an inline call. Calls get one from slots and put it back,
 // so that callers on several processors do not share one.
-type slot struct {
+type Slot struct {
 	calls atomic.Uint32 // raised when a call begins and when it ends: odd in between
 	yield atomic.Uint32 // not zero: the call should give up what it has not begun
 	seen  uint32        // what calls was at the last look; guarded by the watchdog's mutex
-	_     [128]byte     // what each call writes is on cache lines of its own
+	kept  Yielder       // hears of yield; nil: none. The call's, but written with that mutex held
+	// What the calls' goroutines know of each other, one after the other.
+	doubted *cost.Function // whose last measured calls in this slot took long; nil: none
+	doubts  int            // how many of them
+
+	_ [cacheLine]byte // what each call writes is on cache lines of its own
 }
 
 var slots = sync.Pool{New: func() any { return dog.newSlot() }}
 
-func (d *watchdog) newSlot() *slot {
-	s := new(slot)
+func (d *watchdog) newSlot() *Slot {
+	s := new(Slot)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.slots = append(d.slots, weak.Make(s))
@@ -60,7 +66,7 @@ func (d *watchdog) newSlot() *slot {
 }
 
 // enter begins a call in the slot.
-func (s *slot) enter() {
+func (s *Slot) enter() {
 	s.calls.Add(1)
 	if !dog.armed.Load() {
 		dog.arm()
@@ -68,11 +74,56 @@ func (s *slot) enter() {
 }
 
 // leave ends it.
-func (s *slot) leave() {
+func (s *Slot) leave() {
 	s.calls.Add(1)
 	if s.yield.Load() != 0 {
 		s.yield.Store(0)
+		if s.kept != nil {
+			s.kept.Yield(false)
+		}
 	}
+}
+
+// measures reports whether a call of f, which has been entered, is to be measured.
+func (s *Slot) measures(f *cost.Function) bool {
+	return s.doubted == f || s.calls.Load()/2%measureEvery == 0
+}
+
+// learn takes in that n items of f took so long. That they took longer than is known is
+// believed only if several calls in a row did. Else a garbage collection, which lasts for two
+// or three calls, would have cheap calls start goroutines.
+func (s *Slot) learn(f *cost.Function, n int, took time.Duration) {
+	f.Ended(n)
+	if s.doubted != f {
+		s.doubted, s.doubts = f, 0
+	}
+	if f.Raises(n, took) && s.doubts < doubtMost {
+		s.doubts++
+		return
+	}
+	s.doubted = nil
+	f.Learn(n, took)
+}
+
+// Kept is what was kept last; nil if nothing was.
+func (s *Slot) Kept() Yielder { return s.kept }
+
+// Keep has y hear when the calls in the slot are to yield, from now on and until something
+// else is kept.
+func (s *Slot) Keep(y Yielder) {
+	dog.mu.Lock()
+	defer dog.mu.Unlock()
+	s.kept = y
+}
+
+// raiseLocked has the call in the slot yield. The flag comes last: leave may come in between,
+// and takes back both only if it finds the flag. So what is kept is never left raised without
+// the flag, which the slot's next call would not take back.
+func (s *Slot) raiseLocked() {
+	if s.kept != nil {
+		s.kept.Yield(true)
+	}
+	s.yield.Store(1)
 }
 
 // arm sets the timer. In a testing/synctest bubble it does not: the timer would go off by the
@@ -107,7 +158,7 @@ func (d *watchdog) look() {
 // scanLocked reports whether there has been a call since the last look, and has each call
 // yield that is the same as then.
 func (d *watchdog) scanLocked() (calls bool) {
-	d.slots = slices.DeleteFunc(d.slots, func(w weak.Pointer[slot]) bool {
+	d.slots = slices.DeleteFunc(d.slots, func(w weak.Pointer[Slot]) bool {
 		s := w.Value()
 		if s == nil {
 			return true
@@ -115,7 +166,7 @@ func (d *watchdog) scanLocked() (calls bool) {
 		now := s.calls.Load()
 		running := now%2 == 1
 		if running && now == s.seen {
-			s.yield.Store(1)
+			s.raiseLocked()
 		}
 		if running || now != s.seen {
 			calls = true
