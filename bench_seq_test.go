@@ -11,57 +11,67 @@ import (
 	"example.com/parallel"
 )
 
-// BenchmarkMapSeq is BenchmarkMap for sequences; with order=none, results come
-// as they finish.
+// BenchmarkMapSeq is BenchmarkMap for sequences, in a context that can end. With
+// order=none, results come as they finish. work=tiny ranges over numbers, the others
+// over the values of a slice.
 func BenchmarkMapSeq(b *testing.B) {
-	const n = 10_000
 	kept := parallel.On(warmPool(b))
-	for _, work := range []struct {
-		name string
-		cost time.Duration
-	}{{"tiny", 0}, {"1us", time.Microsecond}, {"100us", 100 * time.Microsecond}} {
-		items := spinItems(n, work.cost)
-		if work.cost > time.Microsecond {
-			items = items[:n/100]
+	for _, n := range []int{1e4, 1e6} {
+		benchmarkSeq(b, "tiny", upTo(n), benchTwice, kept)
+	}
+	benchmarkSeq(b, "1us", slices.Values(spinItems(1e4, time.Microsecond)), benchSpin, kept)
+	benchmarkSeq(b, "100us", slices.Values(spinItems(100, 100*time.Microsecond)), benchSpin, kept)
+}
+
+// benchmarkSeq measures MapSeq over items in all places.
+func benchmarkSeq[T any, R int | uint64](b *testing.B, work string, items iter.Seq[T], fn func(context.Context, T) (R, error), kept parallel.Option) {
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	want := collect(b, loopSeq(ctx, items, fn))
+	for _, w := range []struct {
+		place   string
+		options []parallel.Option
+	}{
+		{"loop", nil},
+		{"goroutines", []parallel.Option{}},
+		{"goroutines/order=none", []parallel.Option{parallel.Unordered()}},
+		{"kept", []parallel.Option{kept}},
+		{"kept/order=none", []parallel.Option{kept, parallel.Unordered()}},
+	} {
+		seq := loopSeq(ctx, items, fn)
+		if w.options != nil {
+			seq = parallel.MapSeq(ctx, items, fn, w.options...)
 		}
-		want, _ := inLoop(items, benchSpin)
-		for _, w := range []struct {
-			place   string
-			options []parallel.Option
-		}{
-			{"loop", nil},
-			{"goroutines", []parallel.Option{}},
-			{"goroutines/order=none", []parallel.Option{parallel.Unordered()}},
-			{"kept", []parallel.Option{kept}},
-			{"kept/order=none", []parallel.Option{kept, parallel.Unordered()}},
-		} {
-			seq := func() iter.Seq2[uint64, error] {
-				if w.options == nil {
-					return loopSeq(slices.Values(items), benchSpin)
-				}
-				return parallel.MapSeq(context.Background(), slices.Values(items), benchSpin, w.options...)
+		b.Run(fmt.Sprintf("work=%s/place=%s/n=%d", work, w.place, len(want)), func(b *testing.B) {
+			if got := collect(b, seq); !sameElements(got, want) {
+				b.Fatal("results differ from the loop's")
 			}
-			b.Run(fmt.Sprintf("work=%s/place=%s/n=%d", work.name, w.place, len(items)), func(b *testing.B) {
-				if got := collect(b, seq()); !sameElements(got, want) {
-					b.Fatal("results differ from the loop's")
-				}
-				b.ReportAllocs()
-				for b.Loop() {
-					for _, err := range seq() {
-						if err != nil {
-							b.Fatal(err)
-						}
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, err := range seq {
+					if err != nil {
+						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(len(items)), "ns/item")
-			})
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(len(want)), "ns/item")
+		})
+	}
+}
+
+// upTo is the numbers before n.
+func upTo(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
 		}
 	}
 }
 
-func loopSeq[T, R any](items iter.Seq[T], fn func(context.Context, T) (R, error)) iter.Seq2[R, error] {
+func loopSeq[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
-		ctx := context.Background()
 		for item := range items {
 			if !yield(fn(ctx, item)) {
 				return
@@ -82,6 +92,6 @@ func collect[R any](b *testing.B, seq iter.Seq2[R, error]) (all []R) {
 }
 
 // sameElements reports whether a and b are equal but for their order.
-func sameElements(a, b []uint64) bool {
+func sameElements[V int | uint64](a, b []V) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

@@ -23,5 +23,6 @@ func commit(p *worker.Part, size int)     { p.Commit(size) }
 // is inlined here. It is not run.
 var _ = func() {
 	stream.InlineFlag()
-	stream.InlineWindow(nil)
+	stream.InlineWord(nil, nil)
+	stream.InlineCall(nil)
 }

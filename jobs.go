@@ -101,6 +101,12 @@ func (j *mapJob[T, R]) Items(s schedule.Span) []byte { return memory(j.items[s.L
 
 func (j *mapJob[T, R]) Results(s schedule.Span) []byte { return memory(j.results[s.Lo:s.Hi]) }
 
+func (j *mapJob[T, R]) AppendItems(dst []byte, s schedule.Span) []byte {
+	return append(dst, j.Items(s)...)
+}
+
+func (j *mapJob[T, R]) SetResults(s schedule.Span, src []byte) { copy(j.Results(s), src) }
+
 // memory is the memory of values.
 func memory[V any](values []V) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(*new(V))))
@@ -194,6 +200,12 @@ func (j *eachJob[T]) Items(s schedule.Span) []byte { return memory(j.items[s.Lo:
 
 func (j *eachJob[T]) Results(schedule.Span) []byte { return nil } // they have no size
 
+func (j *eachJob[T]) AppendItems(dst []byte, s schedule.Span) []byte {
+	return append(dst, j.Items(s)...)
+}
+
+func (j *eachJob[T]) SetResults(schedule.Span, []byte) {}
+
 // seqJob is the job of MapSeq: the stream, and what worker processes need besides.
 type seqJob[T, R any] struct {
 	plans
@@ -201,21 +213,45 @@ type seqJob[T, R any] struct {
 }
 
 func (j *seqJob[T, R]) Encode(dst []byte, i, limit int, stop supervisor.Stopper) ([]byte, error) {
-	return encodeItem(dst, j.Item(i), j.in, limit, stop)
+	b, err := encodeItem(dst, &j.Stream.Items(one(i))[0], j.in, limit, stop)
+	if err == nil {
+		j.Encoded(len(b) - len(dst))
+	}
+	return b, err
 }
 
 func (j *seqJob[T, R]) Decode(src []byte, i int, stop supervisor.Stopper) error {
-	var r R
-	if err := decodeInto(&r, src, j.out, stop); err != nil {
+	if err := decodeInto(&j.Stream.Results(one(i))[0], src, j.out, stop); err != nil {
 		return err
 	}
-	j.Put(i, r)
+	j.Finish(one(i))
 	return nil
 }
+
+func one(i int) schedule.Span { return schedule.Span{Lo: i, Hi: i + 1} }
 
 func (j *seqJob[T, R]) Items(schedule.Span) []byte { return nil } // they are not in one piece
 
 func (j *seqJob[T, R]) Results(schedule.Span) []byte { return nil }
+
+func (j *seqJob[T, R]) AppendItems(dst []byte, s schedule.Span) []byte {
+	for s.Len() > 0 {
+		items := j.Stream.Items(s)
+		dst = append(dst, memory(items)...)
+		s.Lo += len(items)
+	}
+	j.Encoded(j.in.FixedSize())
+	return dst
+}
+
+func (j *seqJob[T, R]) SetResults(s schedule.Span, src []byte) {
+	for s.Len() > 0 {
+		results := j.Stream.Results(s)
+		src = src[copy(memory(results), src):]
+		j.Finish(schedule.Span{Lo: s.Lo, Hi: s.Lo + len(results)})
+		s.Lo += len(results)
+	}
+}
 
 // runPart is the loop of a worker process: it runs fn on the items of p; see
 // worker.Function.

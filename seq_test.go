@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,34 +126,81 @@ func TestMapSeqKeepGoing(t *testing.T) {
 	})
 }
 
-// TestMapSeqReadsAheadWithinBounds looks at how many items have been read when
-// the loop takes one, with slow items and with fast ones.
+// TestMapSeqReadsAheadWithinBounds looks at how many items have been read when the loop takes
+// one, with fast items that are small when encoded, and with some that are not.
 func TestMapSeqReadsAheadWithinBounds(t *testing.T) {
+	for _, p := range places {
+		most := 256
+		if p.process {
+			most = 4096
+		}
+		t.Run(p.name, func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			checkReadAhead(t, testkit.Double, func(i int) int { return i }, most, p)
+		})
+		t.Run("large/"+p.name, func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			checkReadAhead(t, firstOf, func(i int) (large [256]byte) { large[0] = byte(i); return large }, 256, p)
+		})
+		t.Run("text/"+p.name, func(t *testing.T) {
+			testkit.CheckLeaks(t)
+			checkReadAhead(t, lengthOf, func(i int) string { return strings.Repeat("x", 256+i%10) }, 256, p)
+		})
+	}
+}
+
+func firstOf(_ context.Context, large [256]byte) (byte, error) { return large[0], nil }
+
+func lengthOf(_ context.Context, text string) (int, error) { return len(text), nil }
+
+// checkReadAhead checks that no more than so many items per worker are read ahead of the loop.
+func checkReadAhead[T, R any](t *testing.T, fn func(context.Context, T) (R, error), item func(i int) T, most int, p place) {
 	const workers = 2
-	everywhere(t, workers, func(t *testing.T, where Option) {
-		var read atomic.Int64
-		input := func(yield func(int) bool) {
-			for i := range 100_000 {
-				read.Add(1)
-				if !yield(i) {
-					return
-				}
+	var read atomic.Int64
+	input := func(yield func(T) bool) {
+		for i := range 100_000 {
+			read.Add(1)
+			if !yield(item(i)) {
+				return
 			}
 		}
-		taken := int64(0)
-		for range MapSeq(t.Context(), input, testkit.Double, where) {
-			taken++
-			if ahead := read.Load() - taken; ahead > 256*workers {
-				t.Fatalf("%d items were read ahead of the %d taken", ahead, taken)
-			}
-			if taken == 20_000 {
-				break
-			}
+	}
+	taken := int64(0)
+	for _, err := range MapSeq(t.Context(), input, fn, p.opt(t, workers)) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		if n := read.Load(); n > 20_000+256*workers {
-			t.Errorf("%d items were read when 20000 had been taken", n)
+		taken++
+		if ahead := read.Load() - taken; ahead > int64(most*workers) {
+			t.Fatalf("%d items were read ahead of the %d taken", ahead, taken)
+		}
+		if taken == 20_000 {
+			break
+		}
+	}
+	if n := read.Load(); n > int64(20_000+most*workers) {
+		t.Errorf("%d items were read when 20000 had been taken", n)
+	}
+}
+
+// TestMapSeqOfResultsWithoutSize has results whose encoding is empty.
+func TestMapSeqOfResultsWithoutSize(t *testing.T) {
+	everywhere(t, 2, func(t *testing.T, where Option) {
+		for _, opts := range [][]Option{{where}, {where, Unordered()}} {
+			out, errs := collect(MapSeq(t.Context(), slices.Values(testkit.Count(3000)), forget, opts...))
+			if len(out) != 3000 || len(errs) > 0 {
+				t.Errorf("%d results, errors %v", len(out), errs)
+			}
 		}
 	})
+}
+
+func forget(context.Context, int) (struct{}, error) { return struct{}{}, nil }
+
+func init() {
+	Register(firstOf)
+	Register(lengthOf)
+	Register(forget)
 }
 
 // TestMapSeqReadsLittleAheadOfSlowItems lets items wait until the input has been

@@ -30,34 +30,29 @@ var functions = []function{
 		"WithoutYield", "runtime.deferreturn", // at the end
 	}},
 	{name: "(*Stream).Run", instances: 3, indirect: 1, calls: []string{
-		"(*Stream).entry", "(*Stream).finish", // too large to be inlined; one each for an item
-	}},
-	{name: "(*Stream).Put", instances: 3, calls: []string{"(*Stream).entry", "(*Stream).finish"}},
-	{name: "(*Stream).entry", instances: 3, calls: []string{
-		"(*bag).at", // with Unordered
+		"(*slots).find",    // once for each segment
+		"(*Stream).finish", // too large to be inlined
 	}},
 	{name: "(*Stream).finish", instances: 3, calls: []string{
 		"(*window).finished", // wakes the loop if it waits for this item
-		"(*bag).finish",      // with Unordered
+		"(*ready).add",       // with Unordered, seldom
 	}},
 
 	// What MapSeq's loop and its input do for each item.
 	{name: "(*Stream).take", instances: 3, calls: []string{
-		"(*Stream).nextInOrder", "(*Stream).nextDone", // look for the next result
+		"(*Stream).reach", "(*Stream).errorOf", // once for some items
 		"(*window).took",
-		"(*Stream).unrun",
-	}},
-	{name: "(*Stream).nextInOrder", instances: 3, calls: []string{
-		"(*window).await", "runtime.newobject", // when it is not there yet
 	}},
 	{name: "(*Stream).pushAll-range1", instances: 3, calls: []string{
-		"(*Stream).push", "(*window).waitForSpace",
+		"(*Stream).push", "(*Stream).hasSpace",
 		"runtime.panicrangestate",
 	}},
+	{name: "(*Stream).hasSpace", instances: 3, calls: []string{
+		"(*window).waitForSpace", // once for some items
+	}},
 	{name: "(*Stream).push", instances: 3, calls: []string{
-		"(*ring).add",    // makes room
-		"(*bag).add",     // with Unordered
-		"(*Call).Extend", // one turn with the call's mutex
+		"(*slots).begin", // once for each segment
+		"(*Call).Extend", // has a lock to take if a claim sleeps
 	}},
 
 	// The loops of a worker process, for Register and RegisterEach.

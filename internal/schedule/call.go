@@ -47,7 +47,8 @@ func New(ctx context.Context, config Config) *Call {
 	l := &c.ledger
 	l.bound.Store(NoBound)
 	if l.next = config.First; config.Total >= 0 {
-		l.avail, l.closed = config.Total, true
+		l.avail.Store(int64(config.Total))
+		l.closed = true
 		l.workers = max(1, min(config.Workers, config.Total))
 	} else {
 		l.workers = min(config.Workers, maxStreamWorkers)

@@ -288,6 +288,25 @@ func TestClaimStopsWaiting(t *testing.T) {
 	})
 }
 
+// TestSleepersDoNotMissWhatComes has an item come when a goroutine is about to sleep.
+func TestSleepersDoNotMissWhatComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCall(t.Context(), Config{Total: -1})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		asked := false
+		c.claims.sleepUnless(func() bool {
+			if asked = c.claims.n.Load() == 1; !asked {
+				t.Error("whoever brings an item would not see that somebody sleeps")
+			}
+			return true
+		})
+		if n := c.claims.n.Load(); !asked || n != 0 {
+			t.Errorf("asked: %v, and %d sleep", asked, n)
+		}
+	})
+}
+
 func TestAwaitWorkAndSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCall(t.Context(), Config{Total: -1})

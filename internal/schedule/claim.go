@@ -1,6 +1,9 @@
 package schedule
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Share shares the items among n workers from now on.
 func (c *Call) Share(n int) {
@@ -9,13 +12,23 @@ func (c *Call) Share(n int) {
 	c.ledger.workers = max(1, n)
 }
 
-// Extend makes n more items of the input available.
+// Extend makes n more items of the input available. It takes the lock only if somebody sleeps
+// until there are some: see awaitLocked.
 func (c *Call) Extend(n int) {
+	c.ledger.avail.Add(int64(n))
+	if c.claims.n.Load()+c.servers.n.Load() > 0 {
+		c.wakeFor(n)
+	}
+}
+
+func (c *Call) wakeFor(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ledger.avail += n
 	c.wakeForLocked(n)
 }
+
+// Extended is the number of items that the input has made available.
+func (c *Call) Extended() int { return c.ledger.items() }
 
 // CloseInput says that no more items will come.
 func (c *Call) CloseInput() {
@@ -57,6 +70,7 @@ func (c *Call) awaitLocked(among *sleepers, wait, found func() bool) bool {
 		if c.ctx.Err() != nil { // the watcher may not have noticed yet
 			c.endLocked(c.endCauseLocked())
 		}
+		seen := c.ledger.items()
 		if found() {
 			return true
 		}
@@ -68,7 +82,7 @@ func (c *Call) awaitLocked(among *sleepers, wait, found func() bool) bool {
 			c.starved++
 			c.claimant.Starved()
 		}
-		among.sleep()
+		among.sleepUnless(func() bool { return c.ledger.items() != seen })
 		if mayBeReturned {
 			c.starved--
 		}
@@ -114,22 +128,33 @@ func (c *Call) Wake() {
 }
 
 // sleepers are goroutines that wait for the same kind of thing. The call's mutex guards them,
-// and is released while they sleep.
+// and is released while they sleep; n can be read at any time.
 type sleepers struct {
 	changed sync.Cond
-	n       int // how many sleep
+	n       atomic.Int32 // how many sleep and have not been woken
 }
 
 func (s *sleepers) sleep() {
-	s.n++
+	s.n.Add(1)
+	s.changed.Wait()
+}
+
+// sleepUnless sleeps, unless awake reports true. It asks that when n has grown: who changes
+// without the lock what awake reads, and then looks at n, either is seen or sees it.
+func (s *sleepers) sleepUnless(awake func() bool) {
+	s.n.Add(1)
+	if awake() {
+		s.n.Add(-1)
+		return
+	}
 	s.changed.Wait()
 }
 
 // wake wakes at most n of them, those first that have slept longest, and returns how many it
 // has woken.
 func (s *sleepers) wake(n int) int {
-	n = min(n, s.n)
-	s.n -= n
+	n = min(n, int(s.n.Load()))
+	s.n.Add(-int32(n))
 	for range n {
 		s.changed.Signal()
 	}
@@ -137,8 +162,8 @@ func (s *sleepers) wake(n int) int {
 }
 
 func (s *sleepers) wakeAll() {
-	if s.n > 0 {
-		s.n = 0
+	if s.n.Load() > 0 {
+		s.n.Store(0)
 		s.changed.Broadcast()
 	}
 }

@@ -53,10 +53,11 @@
 //
 // A Call has one mutex. Goroutines sleep, with a condition for each kind, until there may be
 // an item to claim, every item is settled, or the team's alarm has gone off. An item that
-// becomes available wakes one of them, not all. The ledger, the sleepers, the failures and
-// the team have no lock of their own: the call's guards them. Only methods of Call lock it.
-// What needs it held is named …Locked, or is a method of ledger, sleepers, failures, Claimant
-// or Stream, which all do.
+// becomes available wakes one of them, not all. The input of a stream makes items available
+// without the mutex, and takes it only to wake somebody. The ledger, the sleepers, the
+// failures and the team have no lock of their own: the call's guards them. Only methods of
+// Call lock it. What needs it held is named …Locked, or is a method of ledger, sleepers,
+// failures, Claimant or Stream, which all do.
 //
 // Locks are taken in this order: the call's mutex, then the stream's or the claimant's. The
 // call calls Stream and Claimant while it holds its mutex; they must not call it while they

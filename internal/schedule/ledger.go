@@ -8,7 +8,8 @@ import (
 
 // ledger says of a call's items which can be claimed, which are open and which will not be
 // run. It computes and does nothing else: it has no lock, starts nothing and calls nothing.
-// Apart from bound, which can be read at any time, the call's mutex guards it.
+// Apart from bound, which can be read at any time, and avail, which only grows, the call's
+// mutex guards it.
 //
 // Items are claimed in index order, those that were given back first. No span in returned
 // contains the bound, which is a failed item and so has been settled: such a span can be
@@ -17,13 +18,21 @@ type ledger struct {
 	bound    atomic.Int64 // the last item that may still be started; −1: none, NoBound: all
 	workers  int          // among how many the items are shared
 	next     int          // the first item that was never claimed
-	avail    int          // items there are so far
 	closed   bool         // there will be no more
 	open     int          // items claimed and not settled
 	returned []Span       // given back and not claimed again, in index order, none adjacent
 	again    int          // items in returned
 	skipped  []Span       // will not be run
+
+	// The input of a stream writes this word for each item, without the mutex, and workers
+	// write what is around it. So it has a cache line of its own.
+	_     [128]byte
+	avail atomic.Int64 // items there are so far
+	_     [128]byte
 }
+
+// items is the number of items there are so far.
+func (l *ledger) items() int { return int(l.avail.Load()) }
 
 // stopped reports whether item i may not be started any more.
 func (l *ledger) stopped(i int) bool { return int64(i) > l.bound.Load() }
@@ -38,7 +47,7 @@ func (l *ledger) claimChunk(want, least int) Span {
 	if l.stopped(l.next) {
 		return Span{}
 	}
-	left := l.avail - l.next
+	left := l.items() - l.next
 	return l.claimNext(min(want, max(1, left/(2*l.workers), min(least, left/l.workers)), left))
 }
 
@@ -60,7 +69,7 @@ func (l *ledger) claimShare(want, least, held, waiting int) Span {
 	if l.stopped(l.next) {
 		return Span{}
 	}
-	return l.claimNext(min(n, l.avail-l.next))
+	return l.claimNext(min(n, l.items()-l.next))
 }
 
 // leastPart is the part of what a claim should have at least, 2 ms of items, that is worth one all
@@ -106,7 +115,7 @@ func (l *ledger) claimNext(n int) Span {
 func (l *ledger) left() int {
 	n := 0
 	if !l.stopped(l.next) {
-		n = l.avail - l.next
+		n = l.items() - l.next
 	}
 	if l.bound.Load() == NoBound {
 		return n + l.again
@@ -164,15 +173,16 @@ func (l *ledger) skip(s Span) {
 // finish skips all that is not claimed, once no worker is left.
 func (l *ledger) finish() {
 	l.skipped = append(l.skipped, l.returned...)
-	if l.next < l.avail {
-		l.skipped = append(l.skipped, Span{l.next, l.avail})
+	items := l.items()
+	if l.next < items {
+		l.skipped = append(l.skipped, Span{l.next, items})
 	}
-	l.returned, l.again, l.next = nil, 0, l.avail
+	l.returned, l.again, l.next = nil, 0, items
 }
 
 // complete is the number of leading items of which none was skipped.
 func (l *ledger) complete() int {
-	n := l.avail
+	n := l.items()
 	for _, s := range l.skipped {
 		n = min(n, s.Lo)
 	}

@@ -9,7 +9,8 @@ import (
 
 // newLedger is a ledger of a call whose items are all there.
 func newLedger(workers, avail int) *ledger {
-	l := &ledger{workers: workers, avail: avail, closed: true}
+	l := &ledger{workers: workers, closed: true}
+	l.avail.Store(int64(avail))
 	l.bound.Store(NoBound)
 	return l
 }

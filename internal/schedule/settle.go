@@ -154,7 +154,7 @@ func (c *Call) finish() outcome {
 	complete := l.complete()
 	return outcome{
 		aborted: c.aborted, failures: c.failures, skipped: l.skipped,
-		total: l.avail, complete: complete, all: l.closed && complete == l.avail,
+		total: l.items(), complete: complete, all: l.closed && complete == l.items(),
 	}
 }
 

@@ -244,7 +244,7 @@ func TestEndOfACallbackGoesOnInTheLoop(t *testing.T) {
 		for _, settings := range [][]setting{nil, {inAnyOrder}, {keepGoing}} {
 			t.Run(test.name, func(t *testing.T) {
 				calls := 0
-				progress := func(c *schedule.Config, _ *bool) {
+				progress := func(c *schedule.Config, _ *Options) {
 					c.Progress = func(done, _ int) {
 						if calls = done; done == 5 {
 							test.end()

@@ -1,34 +1,46 @@
 package stream
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"example.com/parallel/internal/schedule"
+)
 
 // The generic code of this package is compiled in the user's package, which knows of this
 // one only what package parallel exports of it: a function that is called here for each item
 // is inlined there only if package parallel has inlined it too. So package parallel inlines
-// InlineFlag and InlineWindow, and runs neither.
+// InlineFlag, InlineWord and InlineCall, and runs none of them.
 
-// InlineFlag and InlineWindow call what runs for each item. They are two because one would
-// be too large to be inlined.
+// InlineFlag calls what runs for each item. It is one of several because one would be too
+// large to be inlined.
 func InlineFlag() {
 	var f flag
 	raised(nil)
-	f.set()
+	f.raise()
 	f.clear()
 	f.isSet()
 }
 
-// InlineWindow does for the window what InlineFlag does for the flag.
-func InlineWindow(w *window) {
-	w.toTake()
-	w.added(w.next())
+// InlineWord is another one.
+func InlineWord(word *atomic.Uint64, w *window) {
+	markDone(word, bitsFrom(split(w.toTake())))
 }
+
+// InlineCall is another one.
+func InlineCall(c *schedule.Call) { stopped(c, 0) }
 
 // raised reports whether a worker should look up between items.
 func raised(yield *atomic.Uint32) bool { return yield.Load() != 0 }
 
-// flag is a boolean that one party sets and another sees.
+func stopped(c *schedule.Call, i int) bool { return c.Stopped(i) }
+
+// markDone sets bits in a word.
+func markDone(word *atomic.Uint64, bits uint64) { word.Or(bits) }
+
+// flag is a boolean that one party sets and another clears.
 type flag struct{ on atomic.Bool }
 
-func (f *flag) set()        { f.on.Store(true) }
+// raise sets it, and reports whether it was clear.
+func (f *flag) raise() bool { return f.on.CompareAndSwap(false, true) }
 func (f *flag) clear()      { f.on.Store(false) }
 func (f *flag) isSet() bool { return f.on.Load() }

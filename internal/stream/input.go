@@ -4,6 +4,13 @@ import "example.com/parallel/internal/guard"
 
 // The input's side of a stream: one goroutine, which ranges over the sequence.
 
+// feed is how far the input has come.
+type feed[T, R any] struct {
+	read    int            // items that were read
+	mayRead int            // how many may be, without a look at the others
+	segment *segment[T, R] // where the last one lies
+}
+
 // read ranges over the input, and takes in how that ended.
 func (s *Stream[T, R]) read() {
 	var end guard.End
@@ -18,26 +25,37 @@ func (s *Stream[T, R]) read() {
 // pushAll makes the items of the input available, one after the other as there is space. It
 // reports false if it has stopped before the input's end.
 func (s *Stream[T, R]) pushAll() bool {
-	if !s.window.waitForSpace() {
+	if !s.hasSpace() {
 		return false
 	}
 	for item := range s.items {
 		s.push(item)
-		if !s.window.waitForSpace() {
+		if !s.hasSpace() {
 			return false
 		}
 	}
 	return true
 }
 
+// hasSpace waits until the input may be asked for another item. It returns false if it must
+// not be asked any more.
+func (s *Stream[T, R]) hasSpace() (ok bool) {
+	f := &s.feed
+	if f.read < f.mayRead && !stopped(s.call, f.read) {
+		return true
+	}
+	f.mayRead, ok = s.window.waitForSpace(f.read)
+	return ok
+}
+
 // push makes one more item available.
 func (s *Stream[T, R]) push(item T) {
-	i := s.window.next()
-	if s.bag != nil {
-		s.bag.add(i, item)
-	} else {
-		s.ring.add(i).item = item
+	f := &s.feed
+	number, k := split(f.read)
+	if k == 0 {
+		f.segment = s.slots.begin(number)
 	}
-	s.window.added(i)
+	f.segment.items[k] = item
+	f.read++
 	s.call.Extend(1)
 }

@@ -1,146 +1,174 @@
 package stream
 
 import (
+	"cmp"
 	"maps"
-	"math"
 	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"example.com/parallel/internal/schedule"
 )
 
-// entry is one item on its way from the input to the loop. The package comment says whose
-// it is when.
-type entry[T, R any] struct {
-	item   T
-	result R
-	err    error
-	done   flag // the item ran or failed
-}
-
-// free empties an entry that has been taken, for the next item in its place.
-func (e *entry[T, R]) free() {
-	e.item, e.result, e.err = *new(T), *new(R), nil
-	e.done.clear()
-}
-
-// segmentSize is how many entries of a ring are made at a time.
+// segmentSize is how many items a segment has: as many as a word has bits.
 const segmentSize = 64
 
-type segment[T, R any] [segmentSize]entry[T, R]
+// segment is where segmentSize items lie on their way from the input to the loop. Items and
+// results are arrays, so that plain values can be copied many at a time. The package comment
+// says whose an item is when.
+type segment[T, R any] struct {
+	number atomic.Int64                       // its first item is number×segmentSize; −1: it is spare
+	errs   atomic.Pointer[[segmentSize]error] // of the items that failed; nil: none has
+	taken  uint64                             // items that the loop has taken or has in hand; the loop's
+	next   *segment[T, R]                     // in a list of segments that are ready
 
-// ring holds the entries of a window over the input. Its methods need no lock: what they
-// are called for says who owns the entry.
-type ring[T, R any] struct {
-	segments []atomic.Pointer[segment[T, R]] // a power of two; made as they are used
+	// Workers write these for each item, and look at the ones above.
+	_      [128]byte
+	done   atomic.Uint64 // items that ran or failed
+	listed flag          // it is in a list of segments that are ready
+	_      [128]byte
+
+	items   [segmentSize]T
+	results [segmentSize]R
 }
 
-// init makes room for n entries at once, n ≥ 1.
-func (r *ring[T, R]) init(n int) {
-	segments := (n + segmentSize - 1) / segmentSize
-	r.segments = make([]atomic.Pointer[segment[T, R]], 1<<bits.Len(uint(segments-1)))
-}
+// full is a word that has the bit of every item.
+const full = 1<<segmentSize - 1
 
-// place is where the segment of item i is.
-func (r *ring[T, R]) place(i int) *atomic.Pointer[segment[T, R]] {
-	return &r.segments[uint(i)/segmentSize&uint(len(r.segments)-1)]
-}
+// bitsFrom is a word with the bits of the n items from item at on; n may be as many as there are.
+func bitsFrom(at, n int) uint64 { return (1<<n - 1) << at }
 
-// at returns the entry of item i, nil if none has been made in its place.
-func (r *ring[T, R]) at(i int) *entry[T, R] {
-	if s := r.place(i).Load(); s != nil {
-		return &s[uint(i)%segmentSize]
+// split is the number of the segment that has item i, and which of its items that is.
+func split(i int) (number, k int) { return int(uint(i) / segmentSize), int(uint(i) % segmentSize) }
+
+// fail sets the error of item k. The call's mutex is held, so that no other item fails
+// meanwhile.
+func (g *segment[T, R]) fail(k int, err error) {
+	errs := g.errs.Load()
+	if errs == nil {
+		errs = new([segmentSize]error)
+		g.errs.Store(errs)
 	}
-	return nil
+	errs[k] = err
 }
 
-// add returns the entry of item i, which is new.
-func (r *ring[T, R]) add(i int) *entry[T, R] {
-	if r.place(i).Load() == nil {
-		r.place(i).Store(new(segment[T, R]))
+// slots are the segments that have items. A segment is found in a ring by its number. If the
+// place is needed while some of its items have not been taken, which may be with Unordered,
+// it moves to a map.
+type slots[T, R any] struct {
+	ring []atomic.Pointer[segment[T, R]] // a power of two; nil: there is none in that place
+
+	mu    sync.Mutex
+	late  map[int]*segment[T, R] // those that had to leave the ring, by number
+	spare []*segment[T, R]       // empty, to be used again
+}
+
+// init makes a ring in which n items that follow one another have a place.
+func (s *slots[T, R]) init(n int) {
+	segments := (n+segmentSize-1)/segmentSize + 1 // the first may be the end of one
+	s.ring = make([]atomic.Pointer[segment[T, R]], 1<<bits.Len(uint(segments-1)))
+	s.late = make(map[int]*segment[T, R])
+}
+
+func (s *slots[T, R]) place(number int) *atomic.Pointer[segment[T, R]] {
+	return &s.ring[uint(number)&uint(len(s.ring)-1)]
+}
+
+// find returns a segment by its number, nil if there is none. It needs no lock for one in its
+// place in the ring.
+func (s *slots[T, R]) find(number int) *segment[T, R] {
+	if g := s.place(number).Load(); g != nil && g.number.Load() == int64(number) {
+		return g
 	}
-	return r.at(i)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.late[number]
 }
 
-// bag holds the entries of items that are taken in any order. It has a lock of its own, and
-// calls nothing while it holds it.
-type bag[T, R any] struct {
-	mu     sync.Mutex
-	live   map[int]*entry[T, R]
-	ready  []int // done and not taken
-	failed schedule.Failure
-}
-
-func newBag[T, R any]() *bag[T, R] {
-	return &bag[T, R]{live: make(map[int]*entry[T, R]), failed: schedule.Failure{Index: math.MaxInt}}
-}
-
-// add makes an entry for item i.
-func (b *bag[T, R]) add(i int, item T) {
-	e := &entry[T, R]{item: item}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.live[i] = e
-}
-
-// at returns the entry of item i, nil if there is none.
-func (b *bag[T, R]) at(i int) *entry[T, R] {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.live[i]
-}
-
-// finish marks entry e of item i as done.
-func (b *bag[T, R]) finish(i int, e *entry[T, R]) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e.done.set()
-	b.ready = append(b.ready, i)
-}
-
-// fail takes in the failure that ends the loop. The lowest counts: it is the last thing
-// that the loop yields, and items behind it are not taken.
-func (b *bag[T, R]) fail(f schedule.Failure) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if f.Index < b.failed.Index {
-		b.failed = f
+// begin makes a segment for items that are about to be read.
+func (s *slots[T, R]) begin(number int) *segment[T, R] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := s.place(number)
+	if g := place.Load(); g != nil {
+		s.late[int(g.number.Load())] = g // before it leaves the ring, so that it is always found
 	}
+	var g *segment[T, R]
+	if n := len(s.spare); n > 0 {
+		g, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else {
+		g = new(segment[T, R])
+	}
+	g.number.Store(int64(number))
+	place.Store(g)
+	return g
 }
 
-// failure is the error that fail has taken in; nil is none.
-func (b *bag[T, R]) failure() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.failed.Err
+// end takes in that all items of g have been taken: it can be used again.
+func (s *slots[T, R]) end(g *segment[T, R]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number := int(g.number.Load())
+	if place := s.place(number); place.Load() == g {
+		place.Store(nil)
+	} else {
+		delete(s.late, number)
+	}
+	g.number.Store(-1)
+	g.errs.Store(nil)
+	g.done.Store(0)
+	g.taken = 0
+	s.spare = append(s.spare, g)
 }
 
-// finishRest lets the items that are not done be taken too, in index order and after those
-// that are.
-func (b *bag[T, R]) finishRest() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, i := range slices.Sorted(maps.Keys(b.live)) {
-		if !b.live[i].done.isSet() {
-			b.ready = append(b.ready, i)
+// all returns the segments that have items, by number.
+func (s *slots[T, R]) all() []*segment[T, R] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Values(s.late))
+	for i := range s.ring {
+		if g := s.ring[i].Load(); g != nil {
+			all = append(all, g)
+		}
+	}
+	slices.SortFunc(all, func(a, b *segment[T, R]) int { return cmp.Compare(a.number.Load(), b.number.Load()) })
+	return all
+}
+
+// ready is a list of segments that have items which are done and not taken. Workers add to
+// it, and the loop takes all that it has.
+type ready[T, R any] struct{ last atomic.Pointer[segment[T, R]] }
+
+// add adds g, unless it is in the list already; then it reports false. The worker that finished
+// the last item of g may come late, when g has been taken and is spare: so being listed says
+// no more than that it is worth a look.
+func (r *ready[T, R]) add(g *segment[T, R]) bool {
+	if !g.listed.raise() {
+		return false
+	}
+	for {
+		g.next = r.last.Load()
+		if r.last.CompareAndSwap(g.next, g) {
+			return true
 		}
 	}
 }
 
-// pop takes the entry out that has been ready the longest; nil is none.
-func (b *bag[T, R]) pop() (int, *entry[T, R]) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for len(b.ready) > 0 {
-		i := b.ready[0]
-		e := b.live[i]
-		b.ready = b.ready[1:]
-		delete(b.live, i)
-		if i < b.failed.Index {
-			return i, e
-		}
+// empty reports whether the list is.
+func (r *ready[T, R]) empty() bool { return r.last.Load() == nil }
+
+// takeAll empties the list and returns what was in it, linked in the order in which it came.
+func (r *ready[T, R]) takeAll() (first *segment[T, R]) {
+	for g := r.last.Swap(nil); g != nil; {
+		g.next, first, g = first, g, g.next
 	}
-	return 0, nil
+	return first
+}
+
+// unlist takes the first segment out of what takeAll returned. What becomes done in it from now
+// on lists it anew.
+func unlist[T, R any](first *segment[T, R]) (rest *segment[T, R]) {
+	rest = first.next
+	first.next = nil
+	first.listed.clear()
+	return rest
 }

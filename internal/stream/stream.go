@@ -26,25 +26,34 @@ type Stream[T, R any] struct {
 	items     iter.Seq[T]
 	fn        func(context.Context, T) (R, error)
 	keepGoing bool
+	unordered bool
 
-	ring   ring[T, R] // the entries, in order
-	bag    *bag[T, R] // the entries with Unordered; else nil
 	window window
+	slots  slots[T, R]
+	ready  ready[T, R] // with Unordered
+
+	_    [128]byte
+	feed feed[T, R] // the input's
+	_    [128]byte
+	hand hand[T, R] // the loop's
+	_    [128]byte
+}
+
+// Options are how a stream differs from the plain one.
+type Options struct {
+	Unordered bool // results are yielded as they finish
+	Encoded   bool // Encoded is called, so that the input may be read far ahead of small items
 }
 
 // New makes the call of a loop over MapSeq, and the window for it. Of c it sets Total and
 // Stream.
-func New[T, R any](ctx context.Context, c schedule.Config, items iter.Seq[T], fn func(context.Context, T) (R, error), unordered bool) *Stream[T, R] {
+func New[T, R any](ctx context.Context, c schedule.Config, items iter.Seq[T], fn func(context.Context, T) (R, error), o Options) *Stream[T, R] {
 	ctx, cancel := context.WithCancelCause(ctx)
-	s := &Stream[T, R]{cancel: cancel, items: items, fn: fn, keepGoing: c.KeepGoing}
+	s := &Stream[T, R]{cancel: cancel, items: items, fn: fn, keepGoing: c.KeepGoing, unordered: o.Unordered}
 	c.Total, c.Stream = -1, s
 	s.call = schedule.New(ctx, c)
 	s.window.init(s.call)
-	if unordered {
-		s.bag = newBag[T, R]()
-	} else {
-		s.ring.init(s.window.size())
-	}
+	s.slots.init(s.window.size(o.Encoded))
 	return s
 }
 
@@ -122,11 +131,7 @@ func (s *Stream[T, R]) work(run func(*schedule.Call) error) {
 		if err != nil {
 			s.call.End(err) // so that the input ends
 		}
-		owed := err == nil && s.keepGoing
-		if owed && s.bag != nil {
-			s.bag.finishRest()
-		}
-		s.window.workersEnded(err, end, owed)
+		s.window.workersEnded(err, end, err == nil && s.keepGoing)
 	}()
 	guard.Catch(func() { err = run(s.call) }, func(v any) { end = guard.Caught(v) })
 }
@@ -140,13 +145,9 @@ func (s *Stream[T, R]) last() error {
 		return nil // resume is about to say what happened
 	case state.startErr != nil:
 		return state.startErr
-	}
-	if s.bag != nil {
-		if err := s.bag.failure(); err != nil {
-			return err
-		}
-	}
-	if state.exhausted && s.window.allTaken() {
+	case state.failed != nil:
+		return state.failed
+	case state.exhausted && s.window.allTaken():
 		return nil
 	}
 	return s.call.Ended(int(s.window.taken.Load()))
@@ -155,13 +156,15 @@ func (s *Stream[T, R]) last() error {
 // Failed is schedule.Stream's: it makes the failure of an item ready for the loop. With
 // Unordered and without KeepGoing it comes after all items before it, at the end.
 func (s *Stream[T, R]) Failed(f schedule.Failure) {
-	if s.bag != nil && !s.keepGoing {
-		s.bag.fail(f)
+	if s.unordered && !s.keepGoing {
+		s.window.fail(f)
 		return
 	}
-	e := s.entry(f.Index)
-	e.err = f.Err
-	s.finish(f.Index, e)
+	number, k := split(f.Index)
+	g := s.slots.find(number)
+	g.fail(k, f.Err)
+	g.items[k] = *new(T)
+	s.finish(g, f.Index, k, 1)
 }
 
 // Bounded is schedule.Stream's: the input may have to end.
@@ -172,51 +175,59 @@ func (s *Stream[T, R]) Bounded() { s.window.wakeInput() }
 
 // Run is schedule.Job's: it runs the items of sp until one fails or yield is raised.
 func (s *Stream[T, R]) Run(ctx context.Context, sp schedule.Span, at *int, yield *atomic.Uint32) error {
-	for i := sp.Lo; i < sp.Hi; i++ {
-		*at = i
-		e := s.entry(i)
-		r, err := s.fn(ctx, e.item)
-		if err != nil {
-			return err
-		}
-		e.result = r
-		s.finish(i, e)
-		if raised(yield) {
-			*at = i + 1
-			return nil
+	for i := sp.Lo; i < sp.Hi; {
+		number, k := split(i)
+		g := s.slots.find(number)
+		for end := min(sp.Hi, i-k+segmentSize); i < end; i, k = i+1, k+1 {
+			*at = i
+			r, err := s.fn(ctx, g.items[k])
+			if err != nil {
+				return err
+			}
+			g.items[k], g.results[k] = *new(T), r
+			s.finish(g, i, k, 1)
+			if raised(yield) {
+				*at = i + 1
+				return nil
+			}
 		}
 	}
 	*at = sp.Hi
 	return nil
 }
 
-// Item returns a pointer to item i. It may be used from when the item was claimed until Put
-// or the item's failure.
-func (s *Stream[T, R]) Item(i int) *T { return &s.entry(i).item }
-
-// Put stores the result of item i, which is the loop's from then on.
-func (s *Stream[T, R]) Put(i int, r R) {
-	e := s.entry(i)
-	e.result = r
-	s.finish(i, e)
+// Items returns the first items of sp, which were claimed, as far as they lie in one piece:
+// one at least. They may be used until they are finished, or have failed.
+func (s *Stream[T, R]) Items(sp schedule.Span) []T {
+	number, k := split(sp.Lo)
+	return s.slots.find(number).items[k:min(k+sp.Len(), segmentSize)]
 }
 
-// entry is the entry of item i, which was claimed.
-func (s *Stream[T, R]) entry(i int) *entry[T, R] {
-	if s.bag != nil {
-		return s.bag.at(i)
-	}
-	return s.ring.at(i)
+// Results is Items for the results, which are to be written to.
+func (s *Stream[T, R]) Results(sp schedule.Span) []R {
+	number, k := split(sp.Lo)
+	return s.slots.find(number).results[k:min(k+sp.Len(), segmentSize)]
 }
 
-// finish hands entry e of item i to the loop. Once it is done, the entry may be another
-// item's.
-func (s *Stream[T, R]) finish(i int, e *entry[T, R]) {
-	if s.bag != nil {
-		s.bag.finish(i, e)
-		s.window.finished(anyItem)
-		return
+// Encoded takes in how many bytes an item has when encoded.
+func (s *Stream[T, R]) Encoded(size int) { s.window.encoded(size) }
+
+// Finish says that the results of items of sp, which lie in one piece, are in place. They are
+// the loop's from then on.
+func (s *Stream[T, R]) Finish(sp schedule.Span) {
+	number, k := split(sp.Lo)
+	g := s.slots.find(number)
+	clear(g.items[k : k+sp.Len()])
+	s.finish(g, sp.Lo, k, sp.Len())
+}
+
+// finish hands n items of g from item i on, which is its item k, to the loop. They have been
+// emptied, since the loop needs only the results. Once they are done, g may be used for others.
+func (s *Stream[T, R]) finish(g *segment[T, R], i, k, n int) {
+	markDone(&g.done, bitsFrom(k, n))
+	if !s.unordered {
+		s.window.finished(int64(i), n)
+	} else if !g.listed.isSet() && s.ready.add(g) {
+		s.window.finished(anyItem, 1)
 	}
-	e.done.set()
-	s.window.finished(int64(i))
 }

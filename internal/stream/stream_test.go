@@ -59,19 +59,19 @@ func (testErrors) Recovered(v any) error {
 }
 
 // setting changes how a test's stream is made.
-type setting func(c *schedule.Config, unordered *bool)
+type setting func(c *schedule.Config, o *Options)
 
-func keepGoing(c *schedule.Config, _ *bool)          { c.KeepGoing = true }
-func inAnyOrder(_ *schedule.Config, unordered *bool) { *unordered = true }
-func workers(n int) setting                          { return func(c *schedule.Config, _ *bool) { c.Workers = n } }
+func keepGoing(c *schedule.Config, _ *Options)  { c.KeepGoing = true }
+func inAnyOrder(_ *schedule.Config, o *Options) { o.Unordered = true }
+func workers(n int) setting                     { return func(c *schedule.Config, _ *Options) { c.Workers = n } }
 
 // newStream makes a stream on two workers, unless settings say otherwise.
 func newStream[T, R any](ctx context.Context, items iter.Seq[T], fn func(context.Context, T) (R, error), settings ...setting) *Stream[T, R] {
-	c, unordered := schedule.Config{Workers: 2, Cost: new(cost.Function), Errors: testErrors{}}, false
+	c, o := schedule.Config{Workers: 2, Cost: new(cost.Function), Errors: testErrors{}}, Options{}
 	for _, set := range settings {
-		set(&c, &unordered)
+		set(&c, &o)
 	}
-	return New(ctx, c, items, fn, unordered)
+	return New(ctx, c, items, fn, o)
 }
 
 // onGoroutines runs s as MapSeq does.
@@ -336,7 +336,7 @@ func TestPanicAndGoexitOfAnItem(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	var seen []int
-	progress := func(c *schedule.Config, _ *bool) {
+	progress := func(c *schedule.Config, _ *Options) {
 		c.Progress = func(done, total int) {
 			if seen = append(seen, done); total != -1 {
 				t.Errorf("total is %d", total)
@@ -349,8 +349,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// remote runs a stream's items as worker processes do: items and results go by number, and
-// an item may be given back after it was looked at.
+// remote runs a stream's items as worker processes do: items and results go by number, several
+// at once, and items may be given back after they were looked at.
 type remote struct{}
 
 func (remote) Starved()     {}
@@ -368,19 +368,12 @@ func runRemotely(s *Stream[int, int], c *schedule.Call) error {
 				if claimed.Len() == 0 {
 					return
 				}
-				for i := claimed.Lo; i < claimed.Hi; i++ {
-					item := *s.Item(i)
-					if i%11 == 3 && !returned {
-						returned = true
-						c.GiveBack(schedule.Span{Lo: i, Hi: claimed.Hi})
-						break
-					}
-					if returned = false; item%1000 == 100 {
-						c.Fail(i, errBad)
-						continue
-					}
-					s.Put(i, item)
-					c.Done(1)
+				if returned = !returned && claimed.Lo%11 == 3; returned {
+					c.GiveBack(claimed)
+					continue
+				}
+				for claimed.Len() > 0 {
+					claimed.Lo += runSome(s, c, claimed)
 				}
 			}
 		})
@@ -390,9 +383,32 @@ func runRemotely(s *Stream[int, int], c *schedule.Call) error {
 	return nil
 }
 
+// runSome runs the first items of claimed, which lie in one piece, and returns how many.
+func runSome(s *Stream[int, int], c *schedule.Call, claimed schedule.Span) int {
+	items, results := s.Items(claimed), s.Results(claimed)
+	n := copy(results, items)
+	for k, item := range items {
+		s.Encoded(8)
+		if item%1000 == 100 {
+			n = k
+			break
+		}
+	}
+	if n > 0 {
+		s.Finish(schedule.Span{Lo: claimed.Lo, Hi: claimed.Lo + n})
+		c.Done(n)
+		return n
+	}
+	results[0] = 0
+	c.Fail(claimed.Lo, errBad)
+	return 1
+}
+
 func TestItemsByNumber(t *testing.T) {
-	for _, settings := range [][]setting{{keepGoing}, {keepGoing, inAnyOrder}, {keepGoing, workers(5)}} {
-		s := newStream(t.Context(), upTo(5000), same, settings...)
+	encoded := func(_ *schedule.Config, o *Options) { o.Encoded = true }
+	for _, settings := range [][]setting{{}, {inAnyOrder}, {workers(5)}, {encoded}, {encoded, inAnyOrder, workers(5)}} {
+		s := newStream(t.Context(), upTo(5000), same, append(settings, keepGoing)...)
+		s.call.Cost().Set(time.Microsecond)
 		run := func(c *schedule.Call) error { return runRemotely(s, c) }
 		out, errs := collect(func(yield func(int, error) bool) { s.Loop(passes, run, yield) })
 		want := slices.DeleteFunc(numbers(5000), func(i int) bool { return i%1000 == 100 })

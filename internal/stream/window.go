@@ -13,8 +13,14 @@ import (
 // How far the input is read ahead of what the loop has taken, in items per worker.
 const (
 	aheadSlow = 16
-	aheadFast = 256
+	aheadFast = 256  // while items are fast
+	aheadDeep = 4096 // the most, of as many as take deepTime, while they are encoded and small
+
 	fastItem  = 32 * time.Microsecond // what an item takes at most to be a fast one
+	deepTime  = time.Millisecond
+	smallItem = 256 // bytes that a small one has less than, when encoded
+
+	lookEvery = 16 // items that are read between two looks at how far they may be
 )
 
 // What the loop waits for, if it is not the item with that number.
@@ -32,20 +38,22 @@ type window struct {
 	call    *schedule.Call
 	workers int
 
+	small  atomic.Bool  // items are encoded, and the last one was small
 	wakeAt atomic.Int64 // the input is to be woken when so many are taken; never: it does not wait
 	waits  atomic.Int64 // the item that the loop waits for, noItem or anyItem
+
+	failedAt atomic.Int64 // the item that end.failed is of; never: none
 
 	mu    sync.Mutex
 	space sync.Cond // the input should look again
 	ready sync.Cond // the loop should look again
 	end   ending    // guarded by mu
 
-	// These two change with each item, and all parties read what is above. So each has a
-	// cache line of its own.
-	_     [128]byte
-	read  atomic.Int64 // items that are in their slots; written by the input
+	// This changes with each item, and all parties read what is above. So it has a cache line
+	// of its own.
 	_     [128]byte
 	taken atomic.Int64 // items that the loop has taken; written by the loop
+	_     [128]byte
 }
 
 // ending is what is known of a stream's end.
@@ -56,17 +64,24 @@ type ending struct {
 	exhausted bool      // the input came to its end by itself
 	input     guard.End // how the input ended
 	run       guard.End // how what runs the call ended
+	failed    error     // with Unordered, the lowest failure that ends the loop, behind all before it
 }
 
 func (w *window) init(call *schedule.Call) {
 	w.call, w.workers = call, call.Config().Workers
 	w.wakeAt.Store(never)
 	w.waits.Store(noItem)
+	w.failedAt.Store(never)
 	w.space.L, w.ready.L = &w.mu, &w.mu
 }
 
-// size is the most items that are read and not taken.
-func (w *window) size() int { return aheadFast * w.workers }
+// size is the most items that are read and not taken: with deep, if they are encoded.
+func (w *window) size(deep bool) int {
+	if deep {
+		return aheadDeep * w.workers
+	}
+	return aheadFast * w.workers
+}
 
 // state is what is known of the end by now.
 func (w *window) state() ending {
@@ -77,44 +92,43 @@ func (w *window) state() ending {
 
 // The input's methods.
 
-// next is the number of the item that is read next.
-func (w *window) next() int { return int(w.read.Load()) }
-
-// added takes in that item i is in its slot.
-func (w *window) added(i int) { w.read.Store(int64(i) + 1) }
-
-// waitForSpace waits until the input may be asked for another item. It returns false if it
-// must not be asked any more.
-func (w *window) waitForSpace() bool {
+// waitForSpace waits until the input may be asked for another item when read have been read.
+// It returns how many may have been read when it is to be asked again. ok is false if no more
+// must be read.
+func (w *window) waitForSpace(read int) (mayRead int, ok bool) {
 	for {
-		read := w.next()
 		if w.call.Stopped(read) {
-			return false
+			return 0, false
 		}
 		ahead := w.ahead()
-		if read-int(w.taken.Load()) < ahead {
-			return true
+		if most := w.toTake() + ahead; read < most {
+			return min(most, read+lookEvery), true
 		}
 		// To be woken for each item would cost more than the item.
-		w.sleepUntil(read - ahead/2)
+		w.sleepUntil(read-ahead/2, read)
 	}
 }
 
 // ahead is how many items may be read and not taken.
 func (w *window) ahead() int {
-	if w.call.Cost().Less(fastItem) {
+	cost := w.call.Cost()
+	switch {
+	case !cost.Less(fastItem):
+		return aheadSlow * w.workers
+	case !w.small.Load():
 		return aheadFast * w.workers
+	default:
+		return min(max(aheadFast, cost.Items(deepTime)), aheadDeep) * w.workers
 	}
-	return aheadSlow * w.workers
 }
 
-// sleepUntil waits until so many items have been taken or the call's bound has fallen. It
+// sleepUntil waits until so many items have been taken or no more than read may be run. It
 // may return early.
-func (w *window) sleepUntil(taken int) {
+func (w *window) sleepUntil(taken, read int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wakeAt.Store(int64(taken)) // before looking again: the loop sees it from now on
-	if w.taken.Load() < int64(taken) && !w.call.Stopped(w.next()) {
+	if w.taken.Load() < int64(taken) && !w.call.Stopped(read) {
 		w.space.Wait()
 	}
 }
@@ -128,9 +142,16 @@ func (w *window) inputEnded(end guard.End, exhausted bool) {
 
 // The workers' methods.
 
-// finished takes in that an item is done: the one with that number, or anyItem.
-func (w *window) finished(item int64) {
-	if w.waits.Load() == item {
+// encoded takes in how many bytes an item has when encoded.
+func (w *window) encoded(size int) {
+	if small := size < smallItem; small != w.small.Load() {
+		w.small.Store(small)
+	}
+}
+
+// finished takes in that n items from item on are done, or with anyItem some.
+func (w *window) finished(item int64, n int) {
+	if waits := w.waits.Load(); item <= waits && waits < item+int64(n) {
 		w.wakeLoop()
 	}
 }
@@ -141,6 +162,17 @@ func (w *window) wakeLoop() {
 	w.ready.Signal()
 }
 
+// fail takes in a failure that ends the loop, with Unordered. The lowest counts: items behind
+// it are not taken any more.
+func (w *window) fail(f schedule.Failure) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if int64(f.Index) < w.failedAt.Load() {
+		w.failedAt.Store(int64(f.Index))
+		w.end.failed = f.Err
+	}
+}
+
 // workersEnded takes in that no worker is left. If owed, the loop takes every item that was
 // read by now, whether it ran or not. err is why nothing was started, and end how what runs
 // the call ended.
@@ -149,7 +181,7 @@ func (w *window) workersEnded(err error, end guard.End, owed bool) {
 	defer w.mu.Unlock()
 	w.end.noWorkers, w.end.startErr, w.end.run = true, err, end
 	if owed {
-		w.end.owed = w.next()
+		w.end.owed = w.call.Extended()
 	}
 	w.ready.Signal()
 }
@@ -166,8 +198,13 @@ func (w *window) took() {
 	}
 }
 
+// wanted is which items of a segment are before a failure that ends the loop.
+func (w *window) wanted(number int) uint64 {
+	return bitsFrom(0, int(min(max(0, w.failedAt.Load()-int64(number)*segmentSize), segmentSize)))
+}
+
 // allTaken reports whether every item that was read has been taken.
-func (w *window) allTaken() bool { return w.taken.Load() == w.read.Load() }
+func (w *window) allTaken() bool { return w.toTake() == w.call.Extended() }
 
 // wakeInput makes the input look again, if it waits.
 func (w *window) wakeInput() {

@@ -158,12 +158,15 @@ func (s *session) encode(b *batch) (full bool) {
 	}
 	if size > 0 && size <= limit {
 		some := schedule.Span{Lo: b.claimed.Lo, Hi: min(b.claimed.Hi, b.claimed.Lo+max(1, batchBytes/size))}
+		before := len(b.frame)
 		if items := s.call.what.Job.Items(some); items != nil {
 			b.memory = items
-			b.claimed.Lo = some.Hi
-			s.enter(b, some.Len(), len(items))
-			return true
+		} else {
+			b.frame = s.call.what.Job.AppendItems(b.frame, some)
 		}
+		b.claimed.Lo = some.Hi
+		s.enter(b, some.Len(), len(b.memory)+len(b.frame)-before)
+		return true
 	}
 	return s.encodeOne(b, size, limit)
 }

@@ -91,6 +91,10 @@ type Job interface {
 	Items(schedule.Span) []byte
 	// Results returns the same for results, to be written to.
 	Results(schedule.Span) []byte
+	// AppendItems appends the bytes of items whose encoding is their memory to dst.
+	AppendItems(dst []byte, s schedule.Span) []byte
+	// SetResults stores results whose encoding is their memory.
+	SetResults(s schedule.Span, src []byte)
 }
 
 // Function is what a pool needs to know of the function that a call runs.

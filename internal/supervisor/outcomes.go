@@ -279,11 +279,9 @@ func (s *session) settleOutcomes(cut bool) error {
 		return s.settleFailure(data, f.index)
 	}
 	if kind == wire.RecordResults && size >= 0 {
-		if memory := s.call.what.Job.Results(f.span()); memory != nil || size == 0 {
-			copy(memory, data)
-			s.taking.finished += f.count
-			return nil
-		}
+		s.call.what.Job.SetResults(f.span(), data)
+		s.taking.finished += f.count
+		return nil
 	}
 	for i := range f.count {
 		var result []byte

@@ -135,6 +135,14 @@ func (h *distrustfulSession) Results(s schedule.Span) []byte {
 	return h.results[8*s.Lo : 8*s.Hi]
 }
 
+func (h *distrustfulSession) AppendItems([]byte, schedule.Span) []byte { panic("all items are sent") }
+
+func (h *distrustfulSession) SetResults(s schedule.Span, src []byte) {
+	if copy(h.results[8*s.Lo:8*s.Hi], src) != 8*s.Len() {
+		panic("results of another size")
+	}
+}
+
 // leaveInSegment has the worker leave in the segment that item running is running, and in
 // the ring the results, of that size each, of the items from first on and before end. done
 // says how many they are and how long; if it is 0, the ring says nothing.
