@@ -44,7 +44,7 @@ func newMapJob[T, R any](items []T, results []R, fn func(context.Context, T) (R,
 }
 
 func (j *mapJob[T, R]) Run(ctx context.Context, s schedule.Span, at *int, _ *atomic.Uint32) error {
-	return mapItems(ctx, j.items, j.results, j.next.Fn, s, at, &j.next)
+	return mapItems(ctx, j.items, j.results, j.next.Fn, s, at, &j.next.Call)
 }
 
 func (j *mapJob[T, R]) Yield(raised bool) { j.next.Yield(raised) }
@@ -52,8 +52,9 @@ func (j *mapJob[T, R]) Yield(raised bool) { j.next.Yield(raised) }
 // mapItems is the loop of Map; see schedule.Job. What it does for each item beside the call
 // is what the plain loop does not: it must stay this little. The running item's index, which
 // is needed if fn does not return, is a variable of this function's, since *at would have to
-// be found for each item. It has no sign, which would have to be checked.
-func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s schedule.Span, at *int, next *schedule.Next[func(context.Context, T) (R, error)]) error {
+// be found for each item. It has no sign, which would have to be checked. next is a pointer
+// to the cell itself, since an offset from it would make the loop longer.
+func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context.Context, T) (R, error), s schedule.Span, at *int, next *atomic.Pointer[func(context.Context, T) (R, error)]) error {
 	running := uint(s.Lo)
 	defer func() { *at = int(running) }()
 	items, out = items[:s.Hi], out[:s.Hi]
@@ -64,7 +65,7 @@ func mapItems[T, R any](ctx context.Context, items []T, out []R, fn func(context
 			return schedule.WithoutYield(err)
 		}
 		out[i] = r
-		fn = *next.Call.Load()
+		fn = *next.Load()
 	}
 	running = uint(s.Hi)
 	return nil
@@ -149,13 +150,13 @@ func newEachJob[T any](items []T, fn func(context.Context, T) error) *eachJob[T]
 }
 
 func (j *eachJob[T]) Run(ctx context.Context, s schedule.Span, at *int, _ *atomic.Uint32) error {
-	return eachItem(ctx, j.items, j.next.Fn, s, at, &j.next)
+	return eachItem(ctx, j.items, j.next.Fn, s, at, &j.next.Call)
 }
 
 func (j *eachJob[T]) Yield(raised bool) { j.next.Yield(raised) }
 
 // eachItem is the loop of ForEach; see mapItems.
-func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s schedule.Span, at *int, next *schedule.Next[func(context.Context, T) error]) error {
+func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T) error, s schedule.Span, at *int, next *atomic.Pointer[func(context.Context, T) error]) error {
 	running := uint(s.Lo)
 	defer func() { *at = int(running) }()
 	items = items[:s.Hi]
@@ -164,7 +165,7 @@ func eachItem[T any](ctx context.Context, items []T, fn func(context.Context, T)
 		if err := fn(ctx, items[i]); err != nil {
 			return schedule.WithoutYield(err)
 		}
-		fn = *next.Call.Load()
+		fn = *next.Load()
 	}
 	running = uint(s.Hi)
 	return nil

@@ -34,7 +34,7 @@ func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (
 		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, slot *schedule.Slot) error {
 			next := mapNext[T, R](slot)
 			next.Fn = fn
-			err := mapItems(ctx, items, out, fn, s, &done, next)
+			err := mapItems(ctx, items, out, fn, s, &done, &next.Call)
 			next.Fn = nil // the slot outlives the call
 			return err
 		})
@@ -55,7 +55,7 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 		err := schedule.Inline(ctx, len(items), f, makeErrors, &done, func(s schedule.Span, slot *schedule.Slot) error {
 			next := eachNext[T](slot)
 			next.Fn = fn
-			err := eachItem(ctx, items, fn, s, &done, next)
+			err := eachItem(ctx, items, fn, s, &done, &next.Call)
 			next.Fn = nil // the slot outlives the call
 			return err
 		})

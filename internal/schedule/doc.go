@@ -44,10 +44,12 @@
 //
 // [Cheap] calls run [Inline], as a plain loop on the caller's goroutine: a helper takes tens
 // of microseconds to arrive. For all others [Call.RunGoroutines] starts a team of runners.
-// A runner claims chunks that take about 20 µs, so that the mutex is rarely contended. Two
-// things keep a slow item from holding up the items behind it. The team's alarm raises the
-// yield flag when runners have had nothing to do for a while, and the watchdog does so for
-// an inline call that takes long. A [Job] looks at that flag after each item.
+// A runner claims chunks that take about 20 µs, or longer if more than 8 runners run at
+// once, so that the mutex is rarely contended. Two things keep a slow item from holding up
+// the items behind it. The team's alarm raises the yield flag when runners have had nothing
+// to do for a while, and the watchdog does so for an inline call that takes long. A [Job]
+// notices after each item: it looks at the flag, or it is a [Yielder] and calls its function
+// through a [Next]. The context is looked at each 5 µs, by what items are known to take.
 //
 // # Locks
 //

@@ -36,7 +36,7 @@ func Cheap(f *cost.Function, n int) bool {
 
 // lookStep is how many items may be run without a look at ctx, of those that cost so much.
 func lookStep(ctx context.Context, items int, e *cost.Estimate) int {
-	if ctx.Done() == nil {
+	if items <= lookEvery || ctx.Done() == nil {
 		return items
 	}
 	return min(items, max(lookEvery, e.Items(lookTime)))

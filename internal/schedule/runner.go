@@ -10,7 +10,7 @@ import (
 
 const (
 	// chunkTime is how long a chunk of items should take: long against the cost of claiming
-	// it (about 100 ns), short against what a runner may finish later than the others. Claims
+	// it (about 50 ns), short against what a runner may finish later than the others. Claims
 	// are made one after the other, so more than chunkRunners runners at once take longer
 	// chunks: see chunkTimeOf.
 	chunkTime    = 20 * time.Microsecond
