@@ -218,6 +218,38 @@ func TestWorkersAreNoMoreThanItems(t *testing.T) {
 	}
 }
 
+// TestOneClaimIsWoken has several claims wait when two items are given back, of which each
+// claims one: only those that get one are woken.
+func TestOneClaimIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const waiting = 5
+		p := new(claimant)
+		c := newCall(t.Context(), Config{Workers: waiting + 1, Total: 10})
+		c.Attach(p, new(cost.Estimate))
+		claim(c, 10)
+		claimed := make(chan Span, waiting)
+		for range waiting {
+			go func() { claimed <- c.Claim(5, 1, 0, nil) }()
+		}
+		synctest.Wait()
+		clear(p.heard)
+		p.heard = p.heard[:0]
+		c.GiveBack(Span{4, 6})
+		synctest.Wait()
+		if len(claimed) != 2 || c.Starved() != waiting-2 {
+			t.Errorf("%d claims have got something, %d wait", len(claimed), c.Starved())
+		}
+		if n := len(p.heard) - 1; n != 0 { // one is that items were returned
+			t.Errorf("%d claims were woken for nothing: %v", n, p.heard)
+		}
+		c.Done(8)
+		c.Done(2)
+		for range waiting {
+			<-claimed
+		}
+	})
+}
+
 // TestClaimWaits has a claim wait for items that another worker holds, in each of the ways
 // in which that ends.
 func TestClaimWaits(t *testing.T) {

@@ -64,8 +64,17 @@ func (c *Call) AwaitWork() bool {
 }
 
 // awaitLocked waits among the sleepers until found reports true. It returns false as soon as
-// no item can come any more, or wait reports false.
-func (c *Call) awaitLocked(among *sleepers, wait, found func() bool) bool {
+// no item can come any more, or wait reports false. What a claim has left of items, which have
+// woken it alone, the next sleeper is woken for.
+func (c *Call) awaitLocked(among *sleepers, wait, found func() bool) (ok bool) {
+	ok = c.awaitOneLocked(among, wait, found)
+	if (among == &c.claims || !ok) && c.ledger.left() > 0 {
+		c.wakeForLocked(1)
+	}
+	return ok
+}
+
+func (c *Call) awaitOneLocked(among *sleepers, wait, found func() bool) bool {
 	for {
 		if c.ctx.Err() != nil { // the watcher may not have noticed yet
 			c.endLocked(c.endCauseLocked())

@@ -85,7 +85,7 @@ func (c *Call) GiveBack(s Span) {
 	defer c.mu.Unlock()
 	c.ledger.giveBack(s)
 	c.settledLocked()
-	c.wakeForLocked(s.Len())
+	c.wakeForLocked(1) // which wakes the next, if it leaves some
 	c.claimant.Returned(s.Len())
 }
 
