@@ -19,6 +19,7 @@ import (
 type taking struct {
 	decodes  itemStopper
 	finished int          // items that ran well and are not entered yet
+	ended    int          // items that have ended since it was last told how long they took
 	outcomes wire.Record  // what is left of the last record of outcomes; a Count of 0: nothing
 	leftover *wire.Cursor // what a dead worker left in the segment; nil: not read yet
 	garbled  bool         // that makes no sense
@@ -105,7 +106,8 @@ func (s *session) handleRecord(r wire.Record, cut bool) error {
 	case wire.RecordAllowance, wire.RecordOutgrown:
 		return s.handleMemory(r)
 	case wire.RecordBusy:
-		s.call.measured(r.Count, min(r.Time, s.call.pool.clock.Now().Sub(s.begun)))
+		s.call.measured(min(r.Count, s.taking.ended), min(r.Time, s.call.pool.clock.Now().Sub(s.begun)))
+		s.taking.ended = 0
 	}
 	return nil
 }
@@ -241,6 +243,7 @@ func (s *session) pop(seq uint64, n int) (f flight, behind int, ok bool) {
 	if f, behind, ok = s.window.pop(seq, n); ok {
 		r := &s.worker.reader
 		s.watch.pinged = false
+		s.taking.ended += f.count
 		s.decoding, r.settled, r.apart = f.index, f.end()-1, s.taking.outcomes.Apart()
 	}
 	s.emptiedLocked()
@@ -353,6 +356,9 @@ func (s *session) settleFailure(data []byte, i int) (breach error) {
 func (s *session) handleDropped(r wire.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if running := s.steadyLocked(); running > 0 && r.Seq <= running && running <= r.Last {
+		return errors.New("it dropped the item that it is running")
+	}
 	asked := r.Kind == wire.RecordRecalled && s.worker.conn.answered() || r.Kind == wire.RecordOutgrown || s.worker.hasRevoked(r)
 	dropped, ok := s.window.drop(r.Seq, r.Last, func(f flight) bool { return asked || s.call.Stopped(f.index) })
 	if !ok {
@@ -399,6 +405,19 @@ func (s *session) runningLocked() (seq uint64, ok bool) {
 		seq = 0
 	}
 	return seq, ok
+}
+
+// steadyLocked is the item that the worker is running, if that is certain and the item is in
+// flight; else 0.
+func (s *session) steadyLocked() (seq uint64) {
+	seq, ok := s.started, true
+	if s.worker.segment != nil {
+		seq, ok = s.worker.segment.Steady()
+	}
+	if !ok || !s.window.contains(seq) {
+		return 0
+	}
+	return seq
 }
 
 // isRunning reports whether the worker is running an item.

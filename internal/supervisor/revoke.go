@@ -25,8 +25,7 @@ func (s *session) revokeLocked() bool {
 	if w.segment == nil || end == 0 || !w.revoke(end) {
 		return false
 	}
-	running, ok := w.segment.Steady()
-	if ok && s.window.contains(running) { // else the worker is between two items, and will say what it drops
+	if running := s.steadyLocked(); running > 0 { // else the worker is between two items, and will say what it drops
 		s.revokedBehind = running
 		dropped, _ := s.window.drop(running+1, end-1, func(flight) bool { return true })
 		s.returnedLocked(dropped)
