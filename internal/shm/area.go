@@ -2,6 +2,7 @@ package shm
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/bits"
 	"os"
 	"runtime/debug"
@@ -124,29 +125,24 @@ func (a *area) store(word int64, v uint64) error {
 	return err
 }
 
-// touch calls f, which copies from or to mapped memory and does nothing else. Its error says
-// that there was no memory.
+// errFault is a fault: a hole was touched that no memory can fill, or what is behind the end.
+var errFault = errors.New("there is no memory for a part of the segment")
+
+// touch calls f, which copies from or to mapped memory and does nothing else. A fault is an
+// error: without this it ends the process.
 func touch(f func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if v := recover(); v != nil {
-			err = faultOf(v)
+		switch v := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }: // what the runtime makes of a fault has the address
+			err = errFault
+		default:
+			panic(v)
 		}
 	}()
 	f()
 	return nil
-}
-
-// faultOf is the fault that a panic was for, which has an address.
-func faultOf(v any) error {
-	fault, ok := v.(interface {
-		error
-		Addr() uintptr
-	})
-	if !ok {
-		panic(v)
-	}
-	return fault
 }
 
 // trim gives back what has been used beyond keep. The area may be mapped again.

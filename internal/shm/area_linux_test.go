@@ -50,8 +50,8 @@ func TestAFaultIsAnError(t *testing.T) {
 	if seq, ok := s.Running(); seq != 5 || !ok {
 		t.Errorf("item %d is running, %v", seq, ok)
 	}
-	if err := s.ReadResults(got, RingsAt); err == nil {
-		t.Error("results are read that are not there")
+	if err := s.ReadResults(got, RingsAt); err != errFault {
+		t.Errorf("results are read that are not there: %v", err)
 	}
 	if err := s.ReadResults(got[:4096], RingsAt); err != nil {
 		t.Error(err)

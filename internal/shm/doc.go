@@ -1,5 +1,5 @@
-// Package shm is the shared segment: two files that a worker maps into its memory and that its
-// parent reads and writes as files. When the worker dies, at whatever instruction, the
+// Package shm is the shared segment: two files that a worker maps into its memory, and that its
+// parent maps as far as it uses them, or else reads and writes as files. When the worker dies, at whatever instruction, the
 // parent still has what lies there: which item did it, and every result that was finished
 // before. And large items and results need not be copied through a pipe.
 //
@@ -18,8 +18,9 @@
 // Nothing that a worker writes is trusted. Its words prove themselves, so that what a stray
 // write leaves there, in C code for example, is not taken for one; what they say, and the
 // places that a worker names, must be possible. The worker cannot write to down, and
-// where the system can seal files it can truncate neither. The parent maps none of them: it
-// meets a short read and no fault, and nothing can change between a check and its use.
+// where the system can seal files it can truncate neither. The parent maps only what is sealed.
+// What it has mapped may change while it is read: it copies, and checks the copy. A fault in
+// the copying is an error like a short read. What a dead worker left is read from the files.
 //
 // The rings and the slots are as large as any message: a file takes memory only where
 // something was written. If there is no segment, because the system has none or the worker
@@ -27,6 +28,7 @@
 // of the same layout, so that its code is the same but for what it must send at once.
 //
 // The supervisor owns a Segment and closes it. A worker's Mapping lives as long as its
-// process. The package has no locks; each type says which of its methods need one. It knows
+// process. A Segment has a lock, so that nothing is touched after Close has unmapped it; the
+// other types say which of their methods need one. The package knows
 // of records only as package wire does, and nothing of calls, pipes or processes.
 package shm

@@ -140,15 +140,24 @@ var mischiefs = map[string]func(mischief){
 		}
 		pause()
 	},
-	"results in no ring":         func(mischief) { results(wire.AppendRing(nil, current(), 1, 8, math.MaxInt, 8)); pause() },
-	"results before all rings":   func(mischief) { results(wire.AppendRing(nil, current(), 1, 8, 8, 8)); pause() },
-	"results behind the segment": func(mischief) { resizeSegment(shm.RingsAt); ringResults(1, 8, 8) },
-	"results of absurd length":   func(mischief) { ringResults(1, -1, math.MaxInt) },
-	"results of another size":    func(mischief) { ringResults(1, 3, 3) },
-	"results that do not fit":    func(mischief) { ringResults(1, 8, 3) },
-	"results of too many items":  func(mischief) { ringResults(1<<20, 8, 8<<20) },
-	"results of later items":     func(mischief) { results(wire.AppendRing(nil, current()+1, 1, 8, shm.RingsAt, 8)); pause() },
-	"results of no size":         func(mischief) { ringResults(1<<30, 0, 0) },
+	"holes in the segment": func(mischief) {
+		if inherited.Shared != nil {
+			for range 1000 {
+				_ = unix.Fallocate(fdUp, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, shm.RingsAt+1<<20)
+			}
+		}
+		pause()
+	},
+	"results of a length that changes": func(mischief) { changeLength(); pause() },
+	"results in no ring":               func(mischief) { results(wire.AppendRing(nil, current(), 1, 8, math.MaxInt, 8)); pause() },
+	"results before all rings":         func(mischief) { results(wire.AppendRing(nil, current(), 1, 8, 8, 8)); pause() },
+	"results behind the segment":       func(mischief) { resizeSegment(shm.RingsAt); ringResults(1, 8, 8) },
+	"results of absurd length":         func(mischief) { ringResults(1, -1, math.MaxInt) },
+	"results of another size":          func(mischief) { ringResults(1, 3, 3) },
+	"results that do not fit":          func(mischief) { ringResults(1, 8, 3) },
+	"results of too many items":        func(mischief) { ringResults(1<<20, 8, 8<<20) },
+	"results of later items":           func(mischief) { results(wire.AppendRing(nil, current()+1, 1, 8, shm.RingsAt, 8)); pause() },
+	"results of no size":               func(mischief) { ringResults(1<<30, 0, 0) },
 	"it closes what it has": func(mischief) {
 		for fd := fdRequests; fd <= fdDown; fd++ {
 			_ = syscall.Close(fd)
@@ -334,6 +343,20 @@ func overwrite(b []byte) {
 	if inherited.Shared != nil {
 		_, _ = inherited.Shared.Up.WriteAt(b, 0)
 	}
+}
+
+// changeLength says that a result is in the first ring, behind its length, which it changes all
+// the time.
+func changeLength() {
+	if inherited.Shared == nil {
+		return
+	}
+	go func() {
+		for length := uint32(8); ; length ^= 1 << 30 {
+			_, _ = inherited.Shared.Up.WriteAt(binary.LittleEndian.AppendUint32(nil, length), shm.RingsAt)
+		}
+	}()
+	results(wire.AppendRing(nil, current(), 1, -1, shm.RingsAt, 12))
 }
 
 // deafen replaces the requests by a pipe to which no process writes.
