@@ -13,11 +13,11 @@ import (
 // else: there, what they call for each item would be real calls, a third more for each item.
 // So they call these, and internal/inlinecheck proves that it helps.
 
-func cheap(f *cost.Function, n int) bool  { return schedule.Cheap(f, n) }
-func more(p *worker.Part) bool            { return p.More() }
-func begin(p *worker.Part) int            { return p.Begin() }
-func room(p *worker.Part, size int) *byte { return p.Room(size) }
-func commit(p *worker.Part, size int)     { p.Commit(size) }
+func cheap(f *cost.Function, n int) bool { return schedule.Cheap(f, n) }
+func more(p *worker.Part, i int) bool    { return p.More(i) }
+func begun(p *worker.Part) int           { return p.Begun() }
+func begin(p *worker.Part, i int)        { p.Begin(i) }
+func commit(p *worker.Part, size int)    { p.Commit(size) }
 
 // What package stream calls for each item of MapSeq is exported with this package because it
 // is inlined here. It is not run.

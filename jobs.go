@@ -262,7 +262,7 @@ func runPart[T, R any](ctx context.Context, fn func(context.Context, T) (R, erro
 		return runPlain(ctx, fn, p)
 	}
 	item, r := new(T), new(R) // codecs look at them: on the heap, once for all
-	for limit := p.Limit(); more(p); {
+	for limit := p.Limit(); more(p, begun(p)); {
 		*item = *new(T)
 		if err := in.DecodeUntil(p.Next(), unsafe.Pointer(item), p); err != nil {
 			return decodeItemError(ctx, err)
@@ -282,18 +282,30 @@ func runPart[T, R any](ctx context.Context, fn func(context.Context, T) (R, erro
 
 // runPlain is runPart for values whose encoding is their memory.
 func runPlain[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *worker.Part) error {
-	items := unsafe.Pointer(unsafe.SliceData(p.Data()))
-	for more(p) {
-		i := begin(p)
-		r, err := fn(ctx, *(*T)(unsafe.Add(items, uintptr(i)*unsafe.Sizeof(*new(T)))))
+	items := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(p.Data()))), p.Count())
+	for more(p, begun(p)) {
+		first, n, at := p.Some(int(unsafe.Sizeof(*new(R))))
+		if err := runSome(ctx, fn, p, first, items[first:first+n], unsafe.Slice((*R)(unsafe.Pointer(at)), n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runSome is the loop of runPlain: it runs items of p, from the one at first on, for whose results
+// there is room.
+func runSome[T, R any](ctx context.Context, fn func(context.Context, T) (R, error), p *worker.Part, first int, items []T, out []R) error {
+	out = out[:len(items)]
+	for i := range items {
+		if !more(p, first+i) {
+			break
+		}
+		begin(p, first+i)
+		r, err := fn(ctx, items[i])
 		if err != nil {
 			return err
 		}
-		at := room(p, int(unsafe.Sizeof(r)))
-		if at == nil {
-			at = p.MakeRoom()
-		}
-		*(*R)(unsafe.Pointer(at)) = r
+		out[i] = r
 		commit(p, int(unsafe.Sizeof(r)))
 	}
 	return nil

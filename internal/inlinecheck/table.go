@@ -56,10 +56,12 @@ var functions = []function{
 	}},
 
 	// The loops of a worker process, for Register and RegisterEach.
-	{name: "runPlain", instances: 6, indirect: 1, calls: []string{
-		"(*Part).Data",     // once for each part
-		"(*Part).MakeRoom", // once for each MiB of results
+	{name: "runPlain", instances: 6, calls: []string{
+		"(*Part).Data", "(*Part).Count", // once for each part
+		"runSome", "(*Part).Some", // once for each MiB of results
+		"runtime.panicunsafeslicelen", "runtime.panicunsafeslicenilptr",
 	}},
+	{name: "runSome", instances: 6, indirect: 1},
 	{name: "runPart", instances: 6, indirect: 1, calls: []string{
 		"runPlain", "(*Part).Timeout", "(*Part).ItemSize", "(*Part).Limit", // once for each part
 		"(*Plan).DecodeUntil", "(*Plan).AppendUntil", // the codec's work

@@ -92,32 +92,31 @@ const (
 
 // double is the typed loop of a function from int64 to int64.
 func double(_ context.Context, p *Part) error {
-	data := p.Data()
-	for p.More() {
-		i := p.Begin()
-		v := binary.NativeEndian.Uint64(data[i*8:])
-		at := p.Room(8)
-		if at == nil {
-			at = p.MakeRoom()
-		}
-		*(*uint64)(unsafe.Pointer(at)) = 2 * v
-		p.Commit(8)
-	}
+	plain(p, 8, func(item, result []byte) {
+		binary.NativeEndian.PutUint64(result, 2*binary.NativeEndian.Uint64(item))
+	})
 	return nil
 }
 
 // page is the typed loop of a function from int64 to a page of its lowest byte.
 func page(_ context.Context, p *Part) error {
-	for p.More() {
-		b := p.Data()[p.Begin()*8]
-		at := p.Room(shm.RingRoom)
-		if at == nil {
-			at = p.MakeRoom()
-		}
-		copy(unsafe.Slice(at, shm.RingRoom), bytes.Repeat([]byte{b}, shm.RingRoom))
-		p.Commit(shm.RingRoom)
-	}
+	plain(p, shm.RingRoom, func(item, result []byte) {
+		copy(result, bytes.Repeat(item[:1], shm.RingRoom))
+	})
 	return nil
+}
+
+// plain is the typed loop of f, from int64 to results of that size.
+func plain(p *Part, size int, f func(item, result []byte)) {
+	for p.More(p.Begun()) {
+		first, n, at := p.Some(size)
+		out := unsafe.Slice(at, n*size)
+		for i := first; i < first+n && p.More(i); i++ {
+			p.Begin(i)
+			f(p.Data()[8*i:][:8], out[(i-first)*size:][:size])
+			p.Commit(size)
+		}
+	}
 }
 
 // hooks let a test take part in what its worker runs.
@@ -129,7 +128,7 @@ type hooks struct {
 
 // obey is the typed loop of a function from text to text.
 func (h *hooks) obey(ctx context.Context, p *Part) error {
-	for p.More() {
+	for p.More(p.Begun()) {
 		item := string(p.Next())
 		result := item
 		if err := end(item); err != nil {

@@ -14,10 +14,10 @@ import (
 // after the other without a lock, a clock or a system call in between. It belongs to the
 // executor's goroutine, and to the typed loop until that returns.
 //
-// A typed loop begins an item by Begin or Next if there are More, and ends it with its
-// result: by Room (or MakeRoom) and Commit if the encoding of a result is its memory, of at
-// most shm.RingRoom bytes, or else by Buffer and Put. More, Begin, Room and Commit are small
-// enough to be inlined.
+// A typed loop begins the next item, of which Begun says which it is, if it may begin by More:
+// by Begin or Next. It ends it with its result: by storing it where Some has said and Commit if
+// the encoding of a result is its memory, of at most shm.RingRoom bytes, or else by Buffer and
+// Put. More, Begin and Commit are small enough to be inlined.
 type Part struct {
 	run     wire.Run        // the items
 	rest    []byte          // those that Next has not begun
@@ -73,9 +73,9 @@ func (p *Part) unload() (rest wire.Run) {
 // raiseYield has what has not been begun go back into the queue. Any goroutine may call it.
 func (p *Part) raiseYield() { p.until.Store(-1) }
 
-// More reports whether to begin another item.
-func (p *Part) More() bool {
-	return int64(p.begun) < p.until.Load() && p.run.Seq+uint64(p.begun) >= p.revoked.Load()
+// More reports whether to begin item i, by its position in the Part, which is the next.
+func (p *Part) More(i int) bool {
+	return int64(i) < p.until.Load() && p.run.Seq+uint64(i) >= p.revoked.Load()
 }
 
 // extend lets the typed loop, which was to return after the item that has ended, begin one
@@ -89,11 +89,14 @@ func (p *Part) extend() bool {
 	return p.until.CompareAndSwap(until, until+1) // else others want what has not been begun
 }
 
-// Begin begins the next item and returns its position in the Part.
-func (p *Part) Begin() int {
-	p.begun++
-	return p.begun - 1
-}
+// Count is how many items there are.
+func (p *Part) Count() int { return p.run.Count }
+
+// Begun is how many items have been begun, and so the position of the next.
+func (p *Part) Begun() int { return p.begun }
+
+// Begin begins item i, which is the next.
+func (p *Part) Begin(i int) { p.begun = i + 1 }
 
 // Next begins the next item and returns its encoding. A loop uses either Begin or Next.
 func (p *Part) Next() []byte {
@@ -119,23 +122,24 @@ func (p *Part) Timeout() time.Duration { return p.timeout }
 // Limit is how many bytes an encoded result may have.
 func (p *Part) Limit() int { return p.limit }
 
-// Room returns memory for a result of n bytes, at most shm.RingRoom; nil if the ring is full,
-// and MakeRoom must be called. They are apart because a call within Room would make it too
-// large to be inlined.
-func (p *Part) Room(n int) *byte {
-	if used := p.ring.Used(); used+n <= shm.RingFull {
-		return &p.ring.Data()[used]
+// Some returns for how many of the next items, of which the first is at that position, there is
+// room for results of size bytes each, and where it is. It sends what is in the ring if there is
+// no room for one. There must be a next item.
+func (p *Part) Some(size int) (first, n int, at *byte) {
+	n = p.run.Count - p.begun
+	used := p.ring.Used()
+	if used+size > shm.RingFull {
+		p.results.makeRoom()
+		used = 0
 	}
-	return nil
+	if size > 0 {
+		n = min(n, (shm.RingFull-used)/size)
+	}
+	return p.begun, n, &p.ring.Data()[used]
 }
 
-// MakeRoom sends what is in the ring, and returns the memory that Room did not.
-func (p *Part) MakeRoom() *byte {
-	p.results.makeRoom()
-	return &p.ring.Data()[0]
-}
-
-// Commit makes the n bytes at Room a finished result, and the next item the running one.
+// Commit makes the n bytes behind the results in the ring a finished result, and the next item
+// the running one.
 func (p *Part) Commit(n int) { p.ring.Commit(n) }
 
 // Buffer returns what the encoding of a result is to be appended to, for Put.

@@ -131,7 +131,7 @@ func TestEndOfAPartTouchesItsOwnCallOnly(t *testing.T) {
 	give(t, w, stopFrame(1, 3, "known"))
 	give(t, w, callFrame(wire.Call{ID: 2}))
 	giveItems(t, w, 8, 9)
-	w.part.Begin()
+	w.part.Begin(0)
 	w.end(first, nil)
 	checkWaiting(t, w, "the end of the other call's part", 8, 9)
 	w.fail(105, 5, first, errKnown)
@@ -166,7 +166,10 @@ func TestStopMeetsWhatRuns(t *testing.T) {
 			give(t, w, callFrame(wire.Call{ID: 1}))
 			give(t, w, intsFrame(1, 10, 0, 1, 2, 3))
 			c, ctx := w.next()
-			for w.part.More() && w.part.Begin() < test.done {
+			for i := 0; w.part.More(i); i++ {
+				if w.part.Begin(i); i == test.done {
+					break
+				}
 				w.part.Commit(8)
 			}
 			give(t, w, stopFrame(test.stop, test.index, "known"))
