@@ -309,12 +309,13 @@ func (s *session) frame(b *batch, f flight, memory []byte) []byte {
 }
 
 // enlist puts f in flight, in a slot of the segment if that is worth it; then it waits for
-// one to be free. It returns false if f must not be sent.
+// one to be free, unless that may be as long as an item takes, since the worker has to drop what
+// was revoked. It returns false if f must not be sent.
 func (s *session) enlist(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.worker.segment != nil && shm.Fits(f.bytes) {
-		for !s.refusesLocked() && s.freeSlotLocked() == 0 {
+		for !s.refusesLocked() && s.freeSlotLocked() == 0 && !s.worker.revoked.holds(0) {
 			s.awaitLocked()
 		}
 		f.slot = s.freeSlotLocked()
@@ -353,7 +354,7 @@ func (s *session) freeSlotLocked() int {
 	if s.worker.segment == nil {
 		return 0
 	}
-	return s.window.freeSlot()
+	return s.window.freeSlot(s.worker.revoked.holds)
 }
 
 // refusesLocked reports whether nothing must be sent.

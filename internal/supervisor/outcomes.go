@@ -244,6 +244,7 @@ func (s *session) pop(seq uint64, n int) (f flight, behind int, ok bool) {
 		r := &s.worker.reader
 		s.watch.pinged = false
 		s.taking.ended += f.count
+		s.worker.revoked.passed(f.seq)
 		s.decoding, r.settled, r.apart = f.index, f.end()-1, s.taking.outcomes.Apart()
 	}
 	s.emptiedLocked()

@@ -42,6 +42,7 @@ func (m *monitor) relieve(now time.Time) (again time.Time) {
 			break
 		}
 		m.relief.looks++
+		m.relief.wanted.Store(true) // before looking: who has more from then on is seen, or says so
 		m.call.relieve(func(s *session) (given, stop bool) {
 			candidate, given := s.relieve(m.relief.looks > reliefLooks)
 			if given {
@@ -52,9 +53,10 @@ func (m *monitor) relieve(now time.Time) (again time.Time) {
 			}
 			return given, starved == 0
 		})
-		if m.relief.wanted.Store(candidates == 0); candidates == 0 {
+		if candidates == 0 {
 			break
 		}
+		m.relief.wanted.Store(false)
 		if m.relief.looks > reliefLooks || starved == 0 {
 			return now.Add(reliefPause)
 		}

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"sync/atomic"
+
 	"example.com/parallel/internal/cost"
 	"example.com/parallel/internal/shm"
 	"example.com/parallel/internal/wire"
@@ -17,6 +19,45 @@ import (
 //
 // Only what has been written to the worker is revoked. For what is on its way it must be asked.
 
+// revoked is what a worker was told not to begin any more. It outlives the session: what the
+// worker says of that may come later.
+type revoked struct {
+	before atomic.Uint64 // items before this one
+	behind atomic.Uint64 // the item behind which others were last revoked; 0: none were
+
+	// held is, of each slot, the item after the last in it that was given back though the worker
+	// has not said that it drops it: the worker still looks at their lengths. 0: there is none.
+	held [shm.Slots]atomic.Uint64
+}
+
+// hold takes in that items are given back that the worker has not dropped.
+func (r *revoked) hold(flights []flight) {
+	for _, f := range flights {
+		if f.slot > 0 {
+			r.held[f.slot-1].Store(f.end())
+		}
+	}
+}
+
+// passed takes in that the worker has run or dropped the items before seq.
+func (r *revoked) passed(seq uint64) {
+	for i := range r.held {
+		if held := r.held[i].Load(); held != 0 && held <= seq {
+			r.held[i].CompareAndSwap(held, 0)
+		}
+	}
+}
+
+// holds reports whether a slot, or with 0 any, has items that the worker has not dropped.
+func (r *revoked) holds(slot int) bool {
+	for i := range r.held {
+		if (slot == 0 || slot == i+1) && r.held[i].Load() != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // revokeLocked revokes what the worker has not begun, and gives back what is certain not to
 // have. It returns false if that may not be all.
 func (s *session) revokeLocked() bool {
@@ -26,8 +67,9 @@ func (s *session) revokeLocked() bool {
 		return false
 	}
 	if running := s.steadyLocked(); running > 0 { // else the worker is between two items, and will say what it drops
-		s.revokedBehind = running
+		w.revoked.behind.Store(running)
 		dropped, _ := s.window.drop(running+1, end-1, func(flight) bool { return true })
+		w.revoked.hold(dropped)
 		s.returnedLocked(dropped)
 	}
 	return s.window.end() <= end
@@ -37,20 +79,24 @@ func (s *session) revokeLocked() bool {
 // says which one is running is right. It returns false if it cannot. The mutex of the session is
 // held.
 func (w *worker) revoke(end uint64) bool {
-	if w.revoked.Load() == end {
+	if w.revoked.before.Load() == end {
 		return true
 	}
 	if !w.segment.Revoke(end) {
 		return false
 	}
-	w.revoked.Store(end)
+	w.revoked.before.Store(end)
 	cost.SpinFor(shm.PublishTime, func() bool { return false })
 	return true
 }
 
 // hasRevoked reports whether r says that items were dropped which were revoked.
 func (w *worker) hasRevoked(r wire.Record) bool {
-	return r.Kind == wire.RecordDropped && r.Last < w.revoked.Load()
+	if r.Kind != wire.RecordDropped || r.Last >= w.revoked.before.Load() {
+		return false
+	}
+	w.revoked.passed(r.Last + 1)
+	return true
 }
 
 // wasRunningLocked is the item that a dead worker was running, by its own word. The words imply
@@ -58,7 +104,7 @@ func (w *worker) hasRevoked(r wire.Record) bool {
 // had not begun.
 func (s *session) wasRunningLocked() (seq uint64, ok bool) {
 	seq, ok = s.worker.segment.Running()
-	if s.revokedBehind > 0 && seq == s.revokedBehind+1 && !s.window.contains(seq) {
+	if behind := s.worker.revoked.behind.Load(); behind > 0 && seq == behind+1 && !s.window.contains(seq) {
 		seq = 0
 	}
 	return seq, ok

@@ -25,19 +25,18 @@ type session struct {
 	sender sender         // the sending goroutine's
 	taking taking         // the reading goroutine's; see outcomes.go
 
-	mu            sync.Mutex
-	changed       sync.Cond    // the sender should look again
-	window        window       // what is in flight
-	state         sessionState // how the worker is
-	known         bool         // the worker knows of the call: its opening has been written
-	asked         bool         // another call has asked for the worker
-	condemned     bool         // the item that is running may have to be killed: nothing is sent behind it
-	busy          bool         // what the worker has said is being taken in, maybe by code of the user's
-	decoding      int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
-	handOver      handOver     // of the worker to another call, which waits for one
-	revokedBehind uint64       // the item behind which others were last revoked; 0: none were
-	started       uint64       // without a segment: the item that the worker said it was starting
-	watch         watch        // the monitor's
+	mu        sync.Mutex
+	changed   sync.Cond    // the sender should look again
+	window    window       // what is in flight
+	state     sessionState // how the worker is
+	known     bool         // the worker knows of the call: its opening has been written
+	asked     bool         // another call has asked for the worker
+	condemned bool         // the item that is running may have to be killed: nothing is sent behind it
+	busy      bool         // what the worker has said is being taken in, maybe by code of the user's
+	decoding  int          // while busy, the item whose result or error is being decoded, or the first of several; −1: none
+	handOver  handOver     // of the worker to another call, which waits for one
+	started   uint64       // without a segment: the item that the worker said it was starting
+	watch     watch        // the monitor's
 }
 
 // sessionState is what a session knows of its worker. It only goes forward.
@@ -139,7 +138,7 @@ func (s *session) leave() {
 	}
 	if !w.detach() || s.isBroken() {
 		w.frame, w.first = nil, nil // calls remember their workers for longer than these live
-	} else if w.segment != nil {
+	} else if w.segment != nil && !w.revoked.holds(0) {
 		w.segment.Trim()
 	}
 	s.call.pool.release(w, s.call)

@@ -164,10 +164,11 @@ func (w *window) indexOf(seq uint64) (index int, ok bool) {
 	return 0, false
 }
 
-// freeSlot is a slot that none of the items is in, and 1; 0: there is none.
-func (w *window) freeSlot() int {
+// freeSlot is a slot that none of the items is in, and 1; 0: there is none. held reports whether a
+// slot has others.
+func (w *window) freeSlot(held func(slot int) bool) int {
 	for i, n := range w.slots {
-		if n == 0 {
+		if n == 0 && !held(i+1) {
 			return i + 1
 		}
 	}

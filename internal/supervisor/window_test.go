@@ -193,7 +193,7 @@ func TestWindowFreeSlot(t *testing.T) {
 	w := new(window)
 	check := func(want int) {
 		t.Helper()
-		if got := w.freeSlot(); got != want {
+		if got := w.freeSlot(func(int) bool { return false }); got != want {
 			t.Errorf("slot %d is free, want %d", got, want)
 		}
 	}

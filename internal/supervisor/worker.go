@@ -31,9 +31,9 @@ type worker struct {
 	exited  chan struct{}     // closed when the process has gone
 	dead    chan struct{}     // closed when nothing of the worker is left
 
-	used    atomic.Bool   // its stage is used, or beyond
-	revoked atomic.Uint64 // items before this one must not begin any more; see revoke.go
-	place   place         // in the pool
+	used    atomic.Bool // its stage is used, or beyond
+	revoked revoked     // see revoke.go
+	place   place       // in the pool
 
 	holding
 

@@ -62,8 +62,11 @@ func (p *Part) load(items wire.Run, c *call, limit int) {
 // unload takes off the Part the items that have not been begun.
 func (p *Part) unload() (rest wire.Run) {
 	if p.begun < p.run.Count { // else their memory may hold others by now
-		rest = p.run
-		rest.Split(p.begun)
+		rest = wire.Run{Seq: p.run.Seq + uint64(p.begun), Index: p.run.Index + p.begun,
+			Count: p.run.Count - p.begun, Size: p.run.Size, Data: p.rest}
+		if size := p.run.Size; size >= 0 {
+			rest.Data = p.run.Data[p.begun*size:]
+		}
 	}
 	p.run, p.rest = wire.Run{}, nil
 	p.until.Store(0)

@@ -40,12 +40,12 @@ func (q *queue) first() *call { return q.runs[0].call }
 // sent together. last reports whether none of these are left.
 func (q *queue) pop(n int) (r queuedRun, last bool) {
 	next := &q.runs[0]
-	r = queuedRun{next.Split(min(n, next.Count)), next.call}
-	if last = next.Count == 0; last {
-		*next = queuedRun{} // its items may be large
+	if n >= next.Count { // its data is not looked at: if it was revoked, that may be others' by now
+		r, *next = *next, queuedRun{} // its items may be large
 		q.runs = q.runs[1:]
+		return r, true
 	}
-	return r, last
+	return queuedRun{next.Split(n), next.call}, false
 }
 
 // drop takes the items of c after its bound off the queue, and returns which they are.
