@@ -14,7 +14,9 @@ import (
 
 // asked reports whether the worker has been asked to give back items, or they were revoked, since
 // the last time.
-func (s *silentSession) asked() bool { return s.worker.conn.answered() || s.worker.revoked.before.Swap(0) > 0 }
+func (s *silentSession) asked() bool {
+	return s.worker.conn.answered() || s.worker.revoked.before.Swap(0) > 0
+}
 
 // newLeavingSession returns a session with items in flight that take so long each. It leaves.
 func newLeavingSession(t *testing.T, each time.Duration) *silentSession {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,4 +74,49 @@ func TestItemsAreSharedOut(t *testing.T) {
 			}
 		}
 	})
+}
+
+func init() { parallel.Register(computeText) }
+
+// computeText computes for longer if the text begins with an L.
+func computeText(_ context.Context, text string) (int, error) {
+	takes := 20 * time.Microsecond
+	if text[0] == 'L' {
+		takes = 5 * time.Millisecond
+	}
+	for begin := time.Now(); time.Since(begin) < takes; { // computes
+	}
+	return len(text), nil
+}
+
+// TestItemsOfManySizesAreSharedOut has items of different sizes in the segment, which are taken
+// from one worker for another. No worker may die of what is put in their place.
+func TestItemsOfManySizesAreSharedOut(t *testing.T) {
+	pool := testPool(t, &parallel.ProcessPool{Size: 3})
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 30 {
+		items := make([]string, 1000)
+		for i := range items {
+			size, kind := 10+random.IntN(50), "s"
+			if random.IntN(30) == 0 {
+				size = 20_000
+			}
+			if random.IntN(100) == 0 {
+				kind = "L"
+			}
+			items[i] = kind + strings.Repeat("x", size)
+		}
+		results, err := parallel.Map(t.Context(), items, computeText, parallel.On(pool))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range results {
+			if n != len(items[i]) {
+				t.Errorf("item %d of %d bytes has the result %d", i, len(items[i]), n)
+			}
+		}
+	}
+	if died := pool.Stats().Died; died > 0 {
+		t.Errorf("%d workers died", died)
+	}
 }

@@ -77,6 +77,51 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// TestRevokedKeepTheirSlot has items given back that lie in a slot: that is not filled anew before
+// the worker has dropped them, in this session or later, or said the outcome of an item behind.
+func TestRevokedKeepTheirSlot(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		free func(s *silentSession) error
+	}{
+		{"dropped", func(s *silentSession) error {
+			return s.handleDropped(wire.Record{Kind: wire.RecordDropped, Seq: 2, Last: 4})
+		}},
+		{"after the session", func(s *silentSession) error {
+			return s.worker.handleStray(wire.NewCursor(wire.AppendDropped(nil, wire.RecordDropped, 2, 4)))
+		}},
+		{"an outcome", func(s *silentSession) error {
+			s.window.popFirst(1)
+			s.window.add(flight{seq: 5, index: 0, count: 1, bytes: 8})
+			_, _, _ = s.pop(5, 1)
+			return nil
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newRevokedSession(t, 1)
+			s.window.clear()
+			s.window.add(flight{seq: 1, index: 0, count: 1, bytes: 8, slot: 1})
+			s.window.add(flight{seq: 2, index: 1, count: 3, bytes: 24, slot: 2})
+			s.worker.conn.written.Store(5)
+			if s.revokeLocked(); s.given != 3 {
+				t.Fatalf("%d items were given back", s.given)
+			}
+			if err := s.handleDropped(wire.Record{Kind: wire.RecordDropped, Seq: 2, Last: 3}); err != nil {
+				t.Fatal(err)
+			}
+			if slot := s.freeSlotLocked(); slot != 0 {
+				t.Errorf("slot %d is free while the worker has items in it", slot)
+			}
+			if err := test.free(s); err != nil {
+				t.Fatal(err)
+			}
+			if s.worker.revoked.holds(2) {
+				t.Error("the slot is not free afterwards")
+			}
+		})
+	}
+}
+
 // TestRevokeOfNoSense has a word of the worker's overwritten: nothing is given back, since
 // nobody knows what is running.
 func TestRevokeOfNoSense(t *testing.T) {

@@ -69,6 +69,17 @@ func TestQueueDropsRevoked(t *testing.T) {
 	}
 }
 
+// TestQueueDropsWhatHasChanged has revoked items whose memory holds others by now.
+func TestQueueDropsWhatHasChanged(t *testing.T) {
+	r := in(&call{id: 1}, 10, 2)
+	r.Size, r.Data = -1, []byte("lengths that are none")
+	var q queue
+	q.push(r)
+	if got := q.dropBefore(r.Seq + 2); !slices.Equal(got, []seqRange{{r.Seq, r.Seq + 1}}) || !q.empty() {
+		t.Errorf("dropped %v and left %v", got, &q)
+	}
+}
+
 func TestQueueKeepsOrder(t *testing.T) {
 	c := &call{id: 1}
 	var q queue
