@@ -35,7 +35,7 @@ const (
 // not, items over their time or memory, workers that have stopped, and items that wait behind
 // a long one while another worker has nothing to do. It is a goroutine that is started when
 // there is something to look for; most calls are over before they need one. It sleeps but
-// for a look each second, unless a look finds that it should look again before.
+// for a look each lookSilent, unless a look finds that it should look again before.
 //
 // A look is at every session. What workers without items need is apart from that: see relief.
 type monitor struct {

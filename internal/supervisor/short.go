@@ -56,7 +56,7 @@ func (s *session) learnLate(took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	running, _ := s.runningLocked()
-	if first, _, ok := s.window.first(); ok && running != 0 {
+	if first, _, ok := s.window.first(); ok && running != 0 && took >= shortPoll { // else there was no waiting
 		s.call.Cost().Learn(int(running-first)+1, took)
 	}
 	s.watch.long = running
