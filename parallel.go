@@ -35,7 +35,7 @@ func Map[T, R any](ctx context.Context, items []T, fn func(context.Context, T) (
 			next := mapNext[T, R](slot)
 			next.Fn = fn
 			err := mapItems(ctx, items, out, fn, s, &done, &next.Call)
-			next.Fn = nil // the slot outlives the call
+			next.Fn = nil // the slot outlives the call; after a panic it keeps fn until its next one
 			return err
 		})
 		if err != nil || done == len(items) {
@@ -56,7 +56,7 @@ func ForEach[T any](ctx context.Context, items []T, fn func(context.Context, T) 
 			next := eachNext[T](slot)
 			next.Fn = fn
 			err := eachItem(ctx, items, fn, s, &done, &next.Call)
-			next.Fn = nil // the slot outlives the call
+			next.Fn = nil // the slot outlives the call; after a panic it keeps fn until its next one
 			return err
 		})
 		if err != nil || done == len(items) {

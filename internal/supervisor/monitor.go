@@ -152,7 +152,7 @@ func (m *monitor) run() {
 			}
 		}
 		relieve := m.relieve(now)
-		if wait, ok := soonest(now, look, relieve); ok {
+		if wait, ok := soonest(m.call.pool.clock.Now(), look, relieve); ok {
 			timer.Reset(wait)
 		}
 	}

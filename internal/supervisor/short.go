@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -28,10 +29,12 @@ type short struct {
 	is atomic.Bool // until it has called for help
 }
 
-// initShort finds out whether the call should be short.
+// initShort finds out whether the call should be short. Where a reader cannot wait for a moment,
+// none is.
 func (d *call) initShort() {
 	c := d.Config()
-	d.short.is.Store(c.Workers > 1 && c.Total >= 0 && d.what.Function.Cost.Within(c.Total, shortTime))
+	polls := runtime.GOOS == "linux"
+	d.short.is.Store(polls && c.Workers > 1 && c.Total >= 0 && d.what.Function.Cost.Within(c.Total, shortTime))
 }
 
 // isShort reports whether the call has one worker, since it should be short.
