@@ -64,29 +64,30 @@ var workloads = []workload{
 }
 
 func BenchmarkGoroutines(b *testing.B) {
+	// A context that can end, as a service has.
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
 	for _, w := range workloads {
-		for _, p := range peers {
-			for _, n := range w.sizes {
-				b.Run(fmt.Sprintf("work=%s/peer=%s/n=%d", w.name, p.name, n), func(b *testing.B) {
-					if why := w.skip[p.name]; why != "" {
-						b.Skip(why)
+		for _, n := range w.sizes {
+			b.Run(fmt.Sprintf("work=%s/n=%d", w.name, n), func(b *testing.B) {
+				items := w.items(n)
+				var rivals []rival
+				for _, p := range peers {
+					if w.skip[p.name] != "" {
+						continue
 					}
-					benchmarkMap(b, p, w, n)
-				})
-			}
+					m := p.open(b, w.workers())
+					got, err := m(ctx, items, w.fn)
+					check(b, items, got, err)
+					rivals = append(rivals, rival{p.name, n, func() error {
+						_, err := m(ctx, items, w.fn)
+						return err
+					}})
+				}
+				inTurns(b, rivals)
+			})
 		}
 	}
-}
-
-func benchmarkMap(b *testing.B, p peer, w workload, n int) {
-	ctx, items := context.Background(), w.items(n)
-	m := p.open(b, w.workers())
-	got, err := m(ctx, items, w.fn)
-	check(b, items, got, err)
-	for b.Loop() {
-		m(ctx, items, w.fn)
-	}
-	reportPerItem(b, n)
 }
 
 // TestGoroutines checks what the benchmarks measure, on a few items.

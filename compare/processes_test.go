@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ type processPeer struct {
 	oneByOne bool // sends each item by itself
 
 	// open returns what maps n items once. It has done so already, with the right
-	// results.
+	// results. It returns nil if this machine cannot do it.
 	open func(tb testing.TB, workers int, c cost, n int) func() error
 }
 
@@ -67,6 +68,7 @@ var processPeers = []processPeer{
 	{name: "netrpc-chunks", open: overRPC(openNetRPC, callChunk)},
 	{name: "goplugin", open: overRPC(openPlugin, callOne), oneByOne: true},
 	{name: "goplugin-chunks", open: overRPC(openPlugin, callChunk)},
+	{name: "python-loop", open: inPython("loop")},
 	{name: "python-pool", open: inPython("pool")},
 	{name: "python-executor", open: inPython("executor")},
 }
@@ -80,6 +82,31 @@ func openKept(tb testing.TB, workers int) mapper {
 	})
 	return func(ctx context.Context, items []int, fn itemFunc) ([]int, error) {
 		return parallel.Map(ctx, items, fn, parallel.On(pool))
+	}
+}
+
+// openSpawns calls Spawn for each item, on a kept pool.
+func openSpawns(tb testing.TB, workers int) mapper {
+	pool := &parallel.ProcessPool{Size: workers}
+	tb.Cleanup(func() {
+		if err := pool.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return func(ctx context.Context, items []int, fn itemFunc) ([]int, error) {
+		tasks := make([]*parallel.Task[int], len(items))
+		for i, item := range items {
+			tasks[i] = parallel.Spawn(ctx, fn, item, parallel.On(pool))
+		}
+		out := make([]int, len(items))
+		for i, task := range tasks {
+			r, err := task.Wait()
+			if err != nil {
+				return nil, err
+			}
+			out[i] = r
+		}
+		return out, nil
 	}
 }
 
@@ -108,22 +135,47 @@ func checked(tb testing.TB, m mapper, c cost, n int) func() error {
 }
 
 func BenchmarkProcesses(b *testing.B) {
-	for _, p := range processPeers {
-		for _, c := range costs {
-			b.Run("peer="+p.name+"/cost="+c.name, func(b *testing.B) {
+	for _, c := range costs {
+		b.Run("cost="+c.name, func(b *testing.B) {
+			var rivals []rival
+			for _, p := range processPeers {
 				n := c.n
 				if p.oneByOne {
 					n = min(n, fewItems)
 				}
-				run := p.open(b, processors(), c, n)
-				for b.Loop() {
-					if err := run(); err != nil {
-						b.Fatal(err)
-					}
+				if run := p.open(b, processors(), c, n); run != nil {
+					rivals = append(rivals, rival{p.name, n, run})
 				}
-				reportPerItem(b, n)
-			})
-		}
+			}
+			inTurns(b, rivals)
+		})
+	}
+}
+
+// BenchmarkSpawns has 16,000 calls made one by one, and then waits for all of them.
+func BenchmarkSpawns(b *testing.B) {
+	const n = 16_000
+	rivals := []rival{
+		{"loop", n, here(openLoop)(b, processors(), costs[0], n)},
+		{"parallel", n, here(openSpawns)(b, processors(), costs[0], n)},
+	}
+	if apply := inPython("apply")(b, processors(), costs[0], n); apply != nil {
+		rivals = append(rivals, rival{"python-apply", n, apply})
+	}
+	b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) { inTurns(b, rivals) })
+}
+
+// TestSpawns checks what BenchmarkSpawns measures, on a few items.
+func TestSpawns(t *testing.T) {
+	run := here(openSpawns)(t, 2, costs[0], 50)
+	if err := run(); err != nil {
+		t.Error(err)
+	}
+	if run = inPython("apply")(t, 2, costs[0], 50); run == nil {
+		t.Skip("there is no python3 here")
+	}
+	if err := run(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -132,7 +184,11 @@ func TestProcesses(t *testing.T) {
 	for _, p := range processPeers {
 		for _, c := range costs[:2] { // one for each service
 			t.Run(p.name+"/"+c.name, func(t *testing.T) {
-				if err := p.open(t, 2, c, 50)(); err != nil {
+				run := p.open(t, 2, c, 50)
+				if run == nil {
+					t.Skip("not on this machine")
+				}
+				if err := run(); err != nil {
 					t.Error(err)
 				}
 			})

@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// inPython makes a processPeer's open of one of Python's pools. testdata/pools.py
-// keeps the pool and the items; it maps them whenever it is sent a line, and
-// answers with a line. What that adds to a call is far below its tens of
-// milliseconds.
+// inPython makes a processPeer's open of one of Python's pools, or of a loop in
+// Python; it opens nothing if there is no python3. testdata/pools.py keeps the pool
+// and the items; it maps them whenever it is sent a line, and answers with a line.
+// What that adds to a call is far below its tens of milliseconds.
 func inPython(kind string) func(testing.TB, int, cost, int) func() error {
 	return func(tb testing.TB, workers int, c cost, n int) func() error {
 		tb.Helper()
 		python, err := exec.LookPath("python3")
 		if err != nil {
-			tb.Skip("there is no python3 here")
+			return nil
 		}
 		cmd := exec.Command(python, "testdata/pools.py", kind, strconv.Itoa(workers),
 			strconv.FormatInt(c.item.Nanoseconds(), 10), strconv.Itoa(n))

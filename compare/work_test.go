@@ -108,9 +108,3 @@ func firstDifference(got, want []int) string {
 	}
 	return fmt.Sprintf("%d results, want %d", len(got), len(want))
 }
-
-// reportPerItem replaces the time of a call by the time per item.
-func reportPerItem(b *testing.B, n int) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/item")
-	b.ReportMetric(0, "ns/op") // not shown: see ns/item
-}

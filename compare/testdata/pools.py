@@ -1,6 +1,6 @@
-"""Maps items in one of Python's process pools, whenever it is told to.
+"""Maps items in one of Python's process pools, or in a loop, whenever it is told to.
 
-    python3 pools.py pool|executor WORKERS COST_NS N
+    python3 pools.py pool|apply|executor|loop WORKERS COST_NS N
 
 It maps N items, each of which takes COST_NS nanoseconds, checks the results, and
 prints "ready". Then it maps them again for each line of its standard input, and
@@ -62,6 +62,11 @@ def chunk_size(n, workers):
     return -(-n // (4 * workers))
 
 
+def applied(pool, fn, items):
+    """Each item by itself, and then the results of all."""
+    return [r.get() for r in [pool.apply_async(fn, (x,)) for x in items]]
+
+
 def serve(run, want):
     if run() != want:
         sys.exit("pools.py: wrong results")
@@ -75,9 +80,14 @@ def main():
     kind, workers, cost_ns, n = sys.argv[1], *map(int, sys.argv[2:])
     fn, items = workload(cost_ns, n)
     want = [2 * x for x in items]
-    if kind == "pool":
+    if kind == "loop":
+        serve(lambda: [fn(x) for x in items], want)
+    elif kind == "pool":
         with Pool(workers) as pool:
             serve(lambda: pool.map(fn, items), want)
+    elif kind == "apply":
+        with Pool(workers) as pool:
+            serve(lambda: applied(pool, fn, items), want)
     else:
         size = chunk_size(n, workers)
         with ProcessPoolExecutor(workers) as executor:
