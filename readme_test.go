@@ -105,6 +105,32 @@ func TestReadmeLinks(t *testing.T) {
 	}
 }
 
+// TestFiguresHaveASource holds that docs/performance.md has each figure with which README.md
+// says what something costs.
+func TestFiguresHaveASource(t *testing.T) {
+	source, err := os.ReadFile("docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, costs, _ := strings.Cut(readme(t), "\n## What it costs\n")
+	costs, _, _ = strings.Cut(costs, "\n## ")
+	figure := regexp.MustCompile(`(?:^|[\s|(])(\d[\d.,]*\d|\d)( ?(?:[nµm]?s|[KM]i?B|%|times))?`)
+	found := 0
+	for _, m := range figure.FindAllStringSubmatch(costs, -1) {
+		if unit := strings.TrimSpace(m[2]); unit != "" && unit != "times" {
+			m[1] += " " + unit
+		}
+		// Not within a longer number.
+		if !regexp.MustCompile(`(?:^|[^\d.,])` + regexp.QuoteMeta(m[1]) + `(?:$|[^\d.,]|[.,]\D)`).Match(source) {
+			t.Errorf("README.md says %q, which docs/performance.md does not have", m[1])
+		}
+		found++
+	}
+	if found < 5 {
+		t.Errorf("README.md has %d figures of what something costs", found)
+	}
+}
+
 // exportedNames returns what this package exports: Map, ProcessPool,
 // ProcessPool.Size, ProcessPool.Close.
 func exportedNames(t *testing.T) map[string]bool {
