@@ -54,9 +54,13 @@ type processPeer struct {
 	name     string
 	oneByOne bool // sends each item by itself
 
-	// open returns what maps n items once. It has done so already, with the right
-	// results. It returns nil if this machine cannot do it.
-	open func(tb testing.TB, workers int, c cost, n int) func() error
+	open func(tb testing.TB, workers int, c cost, n int) calls
+}
+
+// calls map n items once. They have done so already, with the right results.
+type calls struct {
+	run   func() error // nil if this machine cannot do it
+	ideal func() error // with nothing but the items, if the first peer's loop is no measure
 }
 
 var processPeers = []processPeer{
@@ -68,7 +72,6 @@ var processPeers = []processPeer{
 	{name: "netrpc-chunks", open: overRPC(openNetRPC, callChunk)},
 	{name: "goplugin", open: overRPC(openPlugin, callOne), oneByOne: true},
 	{name: "goplugin-chunks", open: overRPC(openPlugin, callChunk)},
-	{name: "python-loop", open: inPython("loop")},
 	{name: "python-pool", open: inPython("pool")},
 	{name: "python-executor", open: inPython("executor")},
 }
@@ -117,9 +120,9 @@ func openCold(_ testing.TB, workers int) mapper {
 }
 
 // here makes a processPeer's open of a peer whose calls take the function value.
-func here(open func(testing.TB, int) mapper) func(testing.TB, int, cost, int) func() error {
-	return func(tb testing.TB, workers int, c cost, n int) func() error {
-		return checked(tb, open(tb, workers), c, n)
+func here(open func(testing.TB, int) mapper) func(testing.TB, int, cost, int) calls {
+	return func(tb testing.TB, workers int, c cost, n int) calls {
+		return calls{run: checked(tb, open(tb, workers), c, n)}
 	}
 }
 
@@ -143,8 +146,12 @@ func BenchmarkProcesses(b *testing.B) {
 				if p.oneByOne {
 					n = min(n, fewItems)
 				}
-				if run := p.open(b, processors(), c, n); run != nil {
-					rivals = append(rivals, rival{p.name, n, run})
+				of := p.open(b, processors(), c, n)
+				if of.run != nil {
+					rivals = append(rivals, rival{p.name, n, of.run})
+				}
+				if of.ideal != nil {
+					rivals = append(rivals, rival{p.name + "-ideal", n, of.ideal})
 				}
 			}
 			inTurns(b, rivals)
@@ -156,10 +163,10 @@ func BenchmarkProcesses(b *testing.B) {
 func BenchmarkSpawns(b *testing.B) {
 	const n = 16_000
 	rivals := []rival{
-		{"loop", n, here(openLoop)(b, processors(), costs[0], n)},
-		{"parallel", n, here(openSpawns)(b, processors(), costs[0], n)},
+		{"loop", n, here(openLoop)(b, processors(), costs[0], n).run},
+		{"parallel", n, here(openSpawns)(b, processors(), costs[0], n).run},
 	}
-	if apply := inPython("apply")(b, processors(), costs[0], n); apply != nil {
+	if apply := inPython("apply")(b, processors(), costs[0], n).run; apply != nil {
 		rivals = append(rivals, rival{"python-apply", n, apply})
 	}
 	b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) { inTurns(b, rivals) })
@@ -167,11 +174,11 @@ func BenchmarkSpawns(b *testing.B) {
 
 // TestSpawns checks what BenchmarkSpawns measures, on a few items.
 func TestSpawns(t *testing.T) {
-	run := here(openSpawns)(t, 2, costs[0], 50)
+	run := here(openSpawns)(t, 2, costs[0], 50).run
 	if err := run(); err != nil {
 		t.Error(err)
 	}
-	if run = inPython("apply")(t, 2, costs[0], 50); run == nil {
+	if run = inPython("apply")(t, 2, costs[0], 50).run; run == nil {
 		t.Skip("there is no python3 here")
 	}
 	if err := run(); err != nil {
@@ -184,12 +191,17 @@ func TestProcesses(t *testing.T) {
 	for _, p := range processPeers {
 		for _, c := range costs[:2] { // one for each service
 			t.Run(p.name+"/"+c.name, func(t *testing.T) {
-				run := p.open(t, 2, c, 50)
-				if run == nil {
+				of := p.open(t, 2, c, 50)
+				if of.run == nil {
 					t.Skip("not on this machine")
 				}
-				if err := run(); err != nil {
+				if err := of.run(); err != nil {
 					t.Error(err)
+				}
+				if of.ideal != nil {
+					if err := of.ideal(); err != nil {
+						t.Error(err)
+					}
 				}
 			})
 		}

@@ -8,16 +8,15 @@ import (
 	"testing"
 )
 
-// inPython makes a processPeer's open of one of Python's pools, or of a loop in
-// Python; it opens nothing if there is no python3. testdata/pools.py keeps the pool
+// inPython makes a processPeer's open of one of Python's pools; it opens nothing if there is no python3. testdata/pools.py keeps the pool
 // and the items; it maps them whenever it is sent a line, and answers with a line.
 // What that adds to a call is far below its tens of milliseconds.
-func inPython(kind string) func(testing.TB, int, cost, int) func() error {
-	return func(tb testing.TB, workers int, c cost, n int) func() error {
+func inPython(kind string) func(testing.TB, int, cost, int) calls {
+	return func(tb testing.TB, workers int, c cost, n int) calls {
 		tb.Helper()
 		python, err := exec.LookPath("python3")
 		if err != nil {
-			return nil
+			return calls{}
 		}
 		cmd := exec.Command(python, "testdata/pools.py", kind, strconv.Itoa(workers),
 			strconv.FormatInt(c.item.Nanoseconds(), 10), strconv.Itoa(n))
@@ -38,11 +37,14 @@ func inPython(kind string) func(testing.TB, int, cost, int) func() error {
 		if err := answer("ready"); err != nil {
 			tb.Fatal(err)
 		}
-		return func() error {
-			if _, err := fmt.Fprintln(in, "map"); err != nil {
-				return err
+		told := func(what string) func() error {
+			return func() error {
+				if _, err := fmt.Fprintln(in, what); err != nil {
+					return err
+				}
+				return answer("done")
 			}
-			return answer("done")
 		}
+		return calls{told("map"), told("ideal")}
 	}
 }

@@ -64,13 +64,13 @@ func chunkSize(n, workers int) int { return (n + 4*workers - 1) / (4 * workers) 
 // overRPC makes a processPeer's open of a function that starts a worker. Each
 // worker has one call at a time, so that, as with the other peers, each processor
 // has one item at a time.
-func overRPC(start func(tb testing.TB, name string) worker, c caller) func(testing.TB, int, cost, int) func() error {
-	return func(tb testing.TB, workers int, cost cost, n int) func() error {
+func overRPC(start func(tb testing.TB, name string) worker, c caller) func(testing.TB, int, cost, int) calls {
+	return func(tb testing.TB, workers int, cost cost, n int) calls {
 		var ws []worker
 		for range workers {
 			ws = append(ws, start(tb, cost.service()))
 		}
-		return checked(tb, c.mapper(ws), cost, n)
+		return calls{run: checked(tb, c.mapper(ws), cost, n)}
 	}
 }
 

@@ -119,15 +119,15 @@ type cost struct{ key, name string }
 var costs = []cost{{"0", "x*2"}, {"1us", "1 µs"}, {"10us", "10 µs"}, {"100us", "100 µs"}, {"1ms", "1 ms"}}
 
 // efficiency is the time that the loop would take, divided among the workers, over the
-// time that a peer took. Python's items are calibrated in Python, so they have a loop
-// of their own, but for x*2: who wants a million doubled does not care in what.
+// time that a peer took. Python has an ideal of its own, but for x*2: who wants a million
+// doubled does not care in what.
 func efficiency(r *results, p peer, c cost) float64 {
 	name := "compare.Processes/cost=" + c.key
-	loop := 1.0
+	ideal := 1 / r.workers()
 	if (p.key == "python-pool" || p.key == "python-executor") && c.key != "0" {
-		loop = r.get(name, "python-loop:x-loop")
+		ideal = r.get(name, p.key+"-ideal:x-loop")
 	}
-	return loop / (r.workers() * r.get(name, p.key+":x-loop"))
+	return ideal / r.get(name, p.key+":x-loop")
 }
 
 func efficiencies(r *results) string {

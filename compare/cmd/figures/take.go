@@ -35,8 +35,9 @@ var commands = []command{
 	{".", "WarmCall|ColdStart|Recovery", "2s", 1},
 	{".", "IdleWorkerMemory|Spawns|Callers|ManyWorkers", "1s", 1},
 	{"internal/codec", "(Codec|Gob)/type=(small|bytes)", "200ms", 3},
-	{"compare", "Goroutines", "4s", 1},
-	{"compare", "Processes|Spawns", "6s", 1},
+	{"compare", "Goroutines/.*/n=(1|10|100|200|1000|10000|100000)$", "4s", 1},
+	{"compare", "Goroutines/.*/n=1000000$", "12s", 1}, // a round takes more than a second
+	{"compare", "Processes|Spawns", "8s", 1},
 }
 
 func (c command) args() []string {
