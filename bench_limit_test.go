@@ -3,6 +3,7 @@ package parallel_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"example.com/parallel"
@@ -16,15 +17,19 @@ func BenchmarkLimits(b *testing.B) {
 	for i := range items {
 		items[i] = i
 	}
+	workers := runtime.GOMAXPROCS(0)
 	unlimited := inMap[int, int](parallel.On(warmPool(b)))
 	for _, p := range []struct {
 		name string
 		pool *parallel.ProcessPool
 	}{
-		{"items", &parallel.ProcessPool{Size: 2, IdleTimeout: -1, MaxItems: 1e12}},
-		{"memory", &parallel.ProcessPool{Size: 2, IdleTimeout: -1, MaxMemoryBytes: 1 << 30}},
+		{"items", &parallel.ProcessPool{IdleTimeout: -1, MaxItems: 1e9}},
+		{"memory", &parallel.ProcessPool{IdleTimeout: -1, MaxMemoryBytes: 1 << 30}},
 	} {
-		warm(b, p.pool, 2)
+		if p.name == "memory" && runtime.GOOS != "linux" {
+			continue // the limit is for Linux
+		}
+		warm(b, p.pool, workers)
 		inTurns(b, fmt.Sprintf("limit=%s/n=%d", p.name, len(items)), "x-unlimited", inMap[int, int](parallel.On(p.pool)), unlimited, items, benchTwice)
 		p.pool.Close()
 	}
@@ -46,7 +51,7 @@ func BenchmarkPayload(b *testing.B) {
 		}{
 			{"goroutines", inMap[[]byte, []byte]()},
 			{"kept", inMap[[]byte, []byte](kept)},
-			{"processes", inMap[[]byte, []byte](parallel.Processes(2))},
+			{"processes", inMap[[]byte, []byte](parallel.Processes(runtime.GOMAXPROCS(0)))},
 		} {
 			inTurns(b, fmt.Sprintf("place=%s/size=%d/n=%d", w.place, p.size, p.n), "x-loop", w.run, inLoop, items, benchCopy)
 		}

@@ -60,11 +60,12 @@ type processPeer struct {
 // calls map n items once. They have done so already, with the right results.
 type calls struct {
 	run   func() error // nil if this machine cannot do it
-	ideal func() error // with nothing but the items, if the first peer's loop is no measure
+	ideal func() error // in equal parts that are there already, if static is not that
 }
 
 var processPeers = []processPeer{
 	{name: "loop", open: here(openLoop)},
+	{name: "static", open: here(openStatic)},
 	{name: "goroutines", open: here(openParallel)},
 	{name: "parallel-kept", open: here(openKept)},
 	{name: "parallel-cold", open: here(openCold)},

@@ -118,16 +118,17 @@ type cost struct{ key, name string }
 
 var costs = []cost{{"0", "x*2"}, {"1us", "1 µs"}, {"10us", "10 µs"}, {"100us", "100 µs"}, {"1ms", "1 ms"}}
 
-// efficiency is the time that the loop would take, divided among the workers, over the
-// time that a peer took. Python has an ideal of its own, but for x*2: who wants a million
-// doubled does not care in what.
+// efficiency is the ideal time over the time that a peer took. The ideal is that of as many
+// workers which have equal parts of the items already, since on some machines two loops at
+// once are slower than one. Python has an ideal of its own, but for x*2: who wants a
+// million doubled does not care in what.
 func efficiency(r *results, p peer, c cost) float64 {
 	name := "compare.Processes/cost=" + c.key
-	ideal := 1 / r.workers()
+	ideal := "static"
 	if (p.key == "python-pool" || p.key == "python-executor") && c.key != "0" {
-		ideal = r.get(name, p.key+"-ideal:x-loop")
+		ideal = p.key + "-ideal"
 	}
-	return ideal / r.get(name, p.key+":x-loop")
+	return r.get(name, ideal+":x-loop") / r.get(name, p.key+":x-loop")
 }
 
 func efficiencies(r *results) string {
