@@ -77,11 +77,15 @@ func mapGoals(r *results) []goal {
 	}
 	g := goal{what: "Map of x\\*2 over static chunks, from 100,000 items on, worst n", want: "at most 1.00", most: 1.005, command: "Ratio/work=tiny"}
 	list = append(list, worstOf(r, g, "parallel.Ratio/work=tiny/n=%d", "x-chunks", largeOnes))
-	allocs := []float64{r.get("parallel.Map/work=tiny/place=goroutines/n=100000", "allocs/op"), r.get("parallel.Map/work=tiny/place=goroutines/n=1000000", "allocs/op")}
+	const blocking = "parallel.Map/work=blocking/place=goroutines/width=100/n=200"
+	few := r.get("parallel.Map/work=tiny/place=goroutines/n=100000", "allocs/op")
+	many := r.get("parallel.Map/work=tiny/place=goroutines/n=1000000", "allocs/op")
 	return append(list,
-		timesGoal("skewed items over the best possible time, on goroutines, worst case", 1.05, skewedWorst(r, "goroutines"), "Map/work=skewed"),
-		timesGoal("200 waits of 1 ms on 100 goroutines, over the ideal", 1.3, r.get("parallel.Map/work=blocking/place=goroutines/width=100/n=200", "x-ideal"), "Map/work=blocking"),
-		goal{"allocations of Map", "constant in n", allocs[1] - allocs[0], fmt.Sprintf("%s for 100,000 items, %s for 1,000,000", digits(allocs[0]), digits(allocs[1])), 2, "Map/work=tiny"},
+		timesGoal("skewed items over the best possible time, on goroutines, worst case", 1.05,
+			skewedWorst(r, "goroutines"), "Map/work=skewed"),
+		timesGoal("200 waits of 1 ms on 100 goroutines, over the ideal", 1.3, r.get(blocking, "x-ideal"), "Map/work=blocking"),
+		goal{"allocations of Map", "constant in n", many - few,
+			fmt.Sprintf("%s for 100,000 items, %s for 1,000,000", digits(few), digits(many)), 2, "Map/work=tiny"},
 	)
 }
 
@@ -102,25 +106,36 @@ func seqGoals(r *results) []goal {
 }
 
 func processGoals(r *results) []goal {
-	echo := 1 / r.get("parallel.ProcessRatio/work=echo/size=1048576/n=100", "x-copy")
+	const echo = "ProcessRatio/work=echo/size=1048576"
+	speed := 1 / r.get("parallel."+echo+"/n=100", "x-copy")
+	long := r.most("x-goroutines", each("parallel.ProcessRatio/work=100us/n=%d", []int{1e3, 1e4})...)
+	short := r.most("x-one", each("parallel.ShortCalls/type=int/n=%d", shortSizes)...)
 	return []goal{
-		timesGoal("1,000,000 × x\\*2 in a warm pool, over goroutines", 2.5, r.get("parallel.ProcessRatio/work=tiny/n=1000000", "x-goroutines"), "ProcessRatio/work=tiny"),
-		timesGoal("100 µs items in a warm pool, over goroutines, worst n", 1.03, r.most("x-goroutines", each("parallel.ProcessRatio/work=100us/n=%d", []int{1e3, 1e4})...), "ProcessRatio/work=100us"),
+		timesGoal("1,000,000 × x\\*2 in a warm pool, over goroutines", 2.5, r.get(tinyPool, "x-goroutines"), "ProcessRatio/work=tiny"),
+		timesGoal("100 µs items in a warm pool, over goroutines, worst n", 1.03, long, "ProcessRatio/work=100us"),
 		timesGoal("skewed items over the best possible time, in a warm pool, worst case", 1.05, skewedWorst(r, "kept"), "Map/work=skewed"),
-		{"1 MiB there and back, speed over that of copying each twice", "at least 0.80", -echo, ratio(echo), -0.8, "ProcessRatio/work=echo/size=1048576"},
-		timesGoal("a call of 2 to 1,000 tiny items, over a call of one, worst n", 2.5, r.most("x-one", each("parallel.ShortCalls/type=int/n=%d", shortSizes)...), "ShortCalls/type=int"),
+		{"1 MiB there and back, speed over that of copying each twice", "at least 0.80", -speed, ratio(speed), -0.8, echo},
+		timesGoal("a call of 2 to 1,000 tiny items, over a call of one, worst n", 2.5, short, "ShortCalls/type=int"),
 	}
 }
 
 func callGoals(r *results) []goal {
-	spawns := r.get("compare.Spawns/n=16000", "parallel:ns/item") * 16e3
-	apply := r.get("compare.Spawns/n=16000", "python-apply:ns/item") * 16e3
+	const n = 16_000
+	spawns := r.get("compare.Spawns/n=16000", "parallel:ns/item") * n
+	apply := r.get("compare.Spawns/n=16000", "python-apply:ns/item") * n
 	gob := r.get("codec.Gob/type=small/encoder=kept", "ns/op") / r.get("codec.Codec/type=small", "ns/op")
+	call, ping := r.get(warmCall, "x-pipe"), r.get(barePing, "p50-µs")*1e3
+	again, bare := r.get(recovery, "p50-µs")*1e3, r.get(bareStart, "p50-µs")*1e3
 	return []goal{
-		timesGoal("one warm call over a byte through bare pipes", 1.5, r.get("parallel.WarmCall/place=kept/func=Map", "x-pipe"), "WarmCall"),
-		{"16,000 Spawns at once on one pool", "no slower than Python's apply_async", spawns / apply, fmt.Sprintf("%s; Python %s", duration(spawns), duration(apply)), 1, "Spawns (compare)"},
-		{"a small struct to bytes and back, over encoding/gob", "5 times faster", -gob, digits(gob) + " times", -5, "Codec, Gob (internal/codec)"},
-		timesGoal("Processes(2), first result, over a bare process of the same program", 1.5, r.get("parallel.ColdStart/to=first-result/place=processes/processes=2", "x-bare"), "ColdStart"),
-		timeGoal("from a worker's SIGKILL to the answer of its replacement", 3e6, r.get("parallel.Recovery/state=busy", "p50-µs")*1e3, "Recovery/state=busy"),
+		{"one warm call over a byte through bare pipes and back", "at most 1.50", call,
+			fmt.Sprintf("%s (a byte %s)", ratio(call), duration(ping)), 1.5, "WarmCall"},
+		{"16,000 Spawns at once on one pool", "no slower than Python's apply_async", spawns / apply,
+			fmt.Sprintf("%s; Python %s", duration(spawns), duration(apply)), 1, "Spawns (compare)"},
+		{"a small struct to bytes and back, over encoding/gob", "5 times faster", -gob,
+			digits(gob) + " times", -5, "Codec, Gob (internal/codec)"},
+		timesGoal("Processes(2), first result, over a bare process of the same program", 1.5,
+			r.get(fmt.Sprintf(coldFirst, 2), "x-bare"), "ColdStart"),
+		{"from a worker's SIGKILL to the answer of its replacement", "at most 3 ms", again,
+			fmt.Sprintf("%s (a bare process starts in %s)", duration(again), duration(bare)), 3e6, "Recovery/state=busy"},
 	}
 }

@@ -83,7 +83,9 @@ func otherWork(r *results) string {
 	t := &table{labels: 1, head: []string{
 		"", "1 µs × 10", "1 µs × 1,000", "1 µs × 100,000", "100 µs × 10", "100 µs × 1,000", "skewed × 1,000", "1 ms of waiting × 200",
 	}}
-	names := []string{"1us/n=10", "1us/n=1000", "1us/n=100000", "100us/n=10", "100us/n=1000", "skewed/n=1000", "blocking/n=200"}
+	names := []string{
+		"1us/n=10", "1us/n=1000", "1us/n=100000", "100us/n=10", "100us/n=1000", "skewed/n=1000", "blocking/n=200",
+	}
 	for _, p := range inGoroutines {
 		row := []string{p.name}
 		for _, name := range names {

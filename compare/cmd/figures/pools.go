@@ -10,6 +10,8 @@ import (
 const (
 	tinyPool  = "parallel.ProcessRatio/work=tiny/n=1000000"
 	warmCall  = "parallel.WarmCall/place=kept/func=Map"
+	bareStart = "parallel.ColdStart/to=first-byte/place=bare"
+	barePing  = "parallel.WarmCall/place=bare"
 	coldFirst = "parallel.ColdStart/to=first-result/place=processes/processes=%d"
 	recovery  = "parallel.Recovery/state=busy"
 )
@@ -90,10 +92,10 @@ func starts(r *results) string {
 		{"Processes(2), from nothing to the first result", fmt.Sprintf(coldFirst, 2), "x-bare"},
 		{"Processes(1), from nothing to Map's return", "parallel.ColdStart/to=return/place=processes/processes=1", "x-bare"},
 		{"Processes(2), from nothing to Map's return", "parallel.ColdStart/to=return/place=processes/processes=2", "x-bare"},
-		{"a bare process, from nothing to its first byte", "parallel.ColdStart/to=first-byte/place=bare", ""},
+		{"a bare process, from nothing to its first byte", bareStart, ""},
 		{"Map of one item in a warm pool", warmCall, "x-pipe"},
 		{"Spawn and Wait in a warm pool", "parallel.WarmCall/place=kept/func=Spawn", "x-pipe"},
-		{"a byte through bare pipes and back", "parallel.WarmCall/place=bare", ""},
+		{"a byte through bare pipes and back", barePing, ""},
 		{"SIGKILL of a busy worker to the answer of its replacement", recovery, ""},
 		{"the same for an idle worker", "parallel.Recovery/state=idle", ""},
 	} {
@@ -113,17 +115,11 @@ func many(r *results) string {
 	for _, n := range []int{100, 1000, 16000} {
 		t.add(count(n)+" Spawns at once, each", perCall(fmt.Sprintf("parallel.Spawns/n=%d", n), "ns/spawn"), "")
 	}
-	for _, n := range []int{1, 10, 100, 200, 1000, 2000} {
-		row := []string{count(n) + " callers of Map with 5 items, each call", "", ""}
-		if n == 1 {
-			row[0] = "1 caller of Map with 5 items, each call"
-		}
-		for i, name := range []string{fmt.Sprintf("parallel.Callers/callers=%d", n), fmt.Sprintf("parallel.ManyWorkers/work=tiny/callers=%d", n)} {
-			if i == 0 && (n == 10 || n == 100 || n == 1000) || i == 1 && (n == 1 || n == 200 || n == 2000) {
-				row[1+i] = perCall(name, "ns/call")
-			}
-		}
-		t.add(row...)
+	for _, n := range []int{10, 100, 1000} {
+		t.add(count(n)+" callers of Map with 5 items, each call", perCall(fmt.Sprintf("parallel.Callers/callers=%d", n), "ns/call"), "")
+	}
+	for _, n := range []int{1, 200, 2000} {
+		t.add(count(n)+" callers of Map with 5 items, each call", "", perCall(fmt.Sprintf("parallel.ManyWorkers/work=tiny/callers=%d", n), "ns/call"))
 	}
 	t.add("2,000 waits of 1 ms, over the ideal", "", ratio(r.get("parallel.ManyWorkers/work=blocking", "x-ideal")))
 	return t.String()
@@ -131,9 +127,10 @@ func many(r *results) string {
 
 func codecs(r *results) string {
 	t := &table{labels: 1, head: []string{"to bytes and back", "parallel", "gob, kept encoder", "gob, new encoder"}}
-	small := func(name string) string { return duration(r.get(name, "ns/op")) }
-	t.add("a small struct with a string and a slice", small("codec.Codec/type=small"), small("codec.Gob/type=small/encoder=kept"), small("codec.Gob/type=small/encoder=fresh"))
-	t.add("64 KiB of bytes", small("codec.Codec/type=bytes/n=65536"), small("codec.Gob/type=bytes/n=65536/encoder=kept"), "")
+	took := func(name string) string { return duration(r.get(name, "ns/op")) }
+	t.add("a small struct with a string and a slice",
+		took("codec.Codec/type=small"), took("codec.Gob/type=small/encoder=kept"), took("codec.Gob/type=small/encoder=fresh"))
+	t.add("64 KiB of bytes", took("codec.Codec/type=bytes/n=65536"), took("codec.Gob/type=bytes/n=65536/encoder=kept"), "")
 	return t.String()
 }
 
