@@ -105,7 +105,7 @@ func about(ctx context.Context, root string, out io.Writer) error {
 	fmt.Fprintf(out, "kernel: %s\n", say(".", "uname", "-sr"))
 	fmt.Fprintf(out, "python: %s\n", strings.TrimPrefix(say(".", "python3", "--version"), "Python "))
 	for _, p := range peers {
-		if p.module == "" {
+		if p.module == "" || p.module == "python" {
 			continue
 		}
 		version := say("compare", "go", "list", "-m", "-f", "{{.Version}}", p.module)
