@@ -118,7 +118,8 @@ func many(r *results) string {
 	for _, n := range []int{10, 100, 1000} {
 		t.add(count(n)+" callers of Map with 5 items, each call", perCall(fmt.Sprintf("parallel.Callers/callers=%d", n), "ns/call"), "")
 	}
-	for _, n := range []int{1, 200, 2000} {
+	t.add("1 caller of Map with 5 items, each call", "", perCall("parallel.ManyWorkers/work=tiny/callers=1", "ns/call"))
+	for _, n := range []int{200, 2000} {
 		t.add(count(n)+" callers of Map with 5 items, each call", "", perCall(fmt.Sprintf("parallel.ManyWorkers/work=tiny/callers=%d", n), "ns/call"))
 	}
 	t.add("2,000 waits of 1 ms, over the ideal", "", ratio(r.get("parallel.ManyWorkers/work=blocking", "x-ideal")))

@@ -113,7 +113,7 @@ func skewed(r *results) string {
 	t := &table{labels: 1, head: []string{"time over the best possible"}}
 	for _, n := range skewSizes {
 		for _, heavy := range heavies {
-			t.head = append(t.head, fmt.Sprintf("%s, last %s of %s", count(n), digits(4*r.workers()), strings.Replace(heavy, "ms", " ms", 1)))
+			t.head = append(t.head, fmt.Sprintf("%s, last %s of %s", count(n), count(int(4*r.workers())), strings.Replace(heavy, "ms", " ms", 1)))
 		}
 	}
 	for _, p := range skewPlaces {
