@@ -60,12 +60,14 @@ func (w *worker) listen() {
 // over when receive returns: see enqueue.
 func (w *worker) receive() {
 	kind, payload, err := w.in.frames.Next()
+	broken := errors.Is(err, wire.ErrProtocol)
 	if err == nil {
 		err = w.handle(kind, payload)
+		broken = err != nil
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, wire.ErrProtocol):
+	case broken:
 		fmt.Fprintln(os.Stderr, "parallel: worker process: requests:", err)
 		w.dieAfterItem()
 	default:

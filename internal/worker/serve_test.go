@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/parallel/internal/shm"
+	"example.com/parallel/internal/testkit"
 	"example.com/parallel/internal/wire"
 )
 
@@ -381,6 +382,33 @@ func TestAWorkerDiesWhileAnItemRuns(t *testing.T) {
 	p.requests.Close()
 	await(t, p.dead)
 	p.hooks.release <- struct{}{}
+}
+
+// TestAnItemEndsBeforeItsWorker sends a frame that makes no sense while an item runs, which is
+// not to blame: it comes to its end before the worker dies.
+func TestAnItemEndsBeforeItsWorker(t *testing.T) {
+	everywhere(t, func(t *testing.T, shared bool) {
+		p := serve(t, shared)
+		p.send(callFrame(wire.Call{ID: 1, Function: fnObey}))
+		p.send(textsFrame(1, 0, "gate"))
+		p.expect("started 1")
+		await(t, p.hooks.running)
+		p.send(append(wire.Begin(nil, wire.KindSlot), 1))
+		w := serving.Load()
+		testkit.WaitFor(t, "the frame to be read", func() bool {
+			select {
+			case <-p.dead:
+				t.Fatal("it died while the item was running")
+			default:
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.doomed
+		})
+		p.hooks.release <- struct{}{}
+		p.expect("result 1: gate")
+		await(t, p.dead)
+	})
 }
 
 func TestAWorkerIsGreetedFirst(t *testing.T) {
