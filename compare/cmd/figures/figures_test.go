@@ -104,6 +104,27 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestBlocks(t *testing.T) {
+	file := "go: 1\n"
+	for _, c := range commands {
+		file += "\n" + commandMark + c.String() + "\ncommit: a\nBenchmarkX 1 1 " + c.bench + "\n"
+	}
+	kept := "go: 1\n"
+	for _, c := range commands {
+		kept += block([]byte(file), c)
+	}
+	if kept != file {
+		t.Errorf("blocks of\n%s\nare\n%s", file, kept)
+	}
+	if b := block([]byte(file), command{dir: ".", bench: "Other"}); b != "" {
+		t.Errorf("there is %q of a command that was not run", b)
+	}
+	r := read(strings.NewReader("commit: a\npkg: x/one\ncommit: b\npkg: y\ncommit: a\npkg: one\nBenchmarkX 1 2 u\nBenchmarkX 1 4 u\nBenchmarkY 1 4 u\nBenchmarkY 1 4.1 u\n"), t.Output())
+	if r.about["commit"] != "a, b" || r.spread("one.X", "u") != "2.0 to 4.0" || r.spread("one.Y", "u") != "" {
+		t.Errorf("%v, spread %q and %q", r.about, r.spread("one.X", "u"), r.spread("one.Y", "u"))
+	}
+}
+
 func TestFill(t *testing.T) {
 	r := read(strings.NewReader(output), io.Discard)
 	sections["test"] = func(r *results) string { return r.about["cpu"] + "\n" }

@@ -43,7 +43,11 @@ func worstOf(r *results, g goal, format, unit string, sizes []int) goal {
 			g.measured, at = v, n
 		}
 	}
-	g.now = fmt.Sprintf("%s (n = %s)", ratio(g.measured), count(at))
+	g.now = fmt.Sprintf("%s (n = %s", ratio(g.measured), count(at))
+	if spread := r.spread(fmt.Sprintf(format, at), unit); spread != "" {
+		g.now += "; builds " + spread
+	}
+	g.now += ")"
 	return g
 }
 

@@ -1,13 +1,13 @@
 // Figures measures what docs/performance.md says, and writes the tables of the
 // documents and the pictures from it.
 //
-//	go run ./cmd/figures [-take] [-measured FILE] [-root DIR]
+//	go run ./cmd/figures [-take [-only REGEXP]] [-measured FILE] [-root DIR]
 //
 // It reads the output of go test -bench from FILE, measured.txt by default, and writes
 // docs/goroutines.svg, docs/processes.svg, and the tables that stand between
 // <!-- figures:begin NAME --> and <!-- figures:end --> in the documents. With -take it
-// runs the benchmarks first, which takes ten minutes, and writes FILE. Of a
-// benchmark that ran several times it takes the median. Nothing is written if a figure
+// runs the benchmarks first, which takes ten minutes, and writes FILE; with -only
+// those of the commands whose -bench matches, and FILE keeps the others. Of a benchmark that ran several times it takes the median. Nothing is written if a figure
 // is missing, unless -partial is given.
 package main
 
@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -26,21 +27,26 @@ func main() {
 	root := flag.String("root", "..", "the `directory` of package parallel")
 	measured := flag.String("measured", "measured.txt", "the `file` of what was measured")
 	takeAll := flag.Bool("take", false, "measure first")
+	only := flag.String("only", "", "measure with those commands only whose -bench matches this `regexp`")
 	partial := flag.Bool("partial", false, "write the documents even if figures are missing")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*root, *measured, *takeAll, *partial, os.Stderr); err != nil {
+	var which *regexp.Regexp
+	if *takeAll {
+		which = regexp.MustCompile(*only)
+	}
+	if err := run(*root, *measured, which, *partial, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, measured string, takeAll, partial bool, messages io.Writer) error {
-	if takeAll {
-		if err := take(root, measured, messages); err != nil {
+func run(root, measured string, only *regexp.Regexp, partial bool, messages io.Writer) error {
+	if only != nil {
+		if err := take(root, measured, only, messages); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func read(in io.Reader, warn io.Writer) *results {
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
 		if m := aboutLine.FindStringSubmatch(line); m != nil {
-			r.about[m[1]] = m[2]
+			r.note(m[1], m[2])
 		} else if strings.HasPrefix(line, "Benchmark") && strings.ContainsAny(line, " \t") {
 			if err := r.add(strings.Fields(line)); err != nil {
 				fmt.Fprintf(warn, "line %d: %v\n", n, err)
@@ -43,6 +43,18 @@ func read(in io.Reader, warn io.Writer) *results {
 		}
 	}
 	return r
+}
+
+// note takes in what the results depend on. Commits and dates differ if not all were
+// measured at once.
+func (r *results) note(key, value string) {
+	if old := r.about[key]; old != "" && (key == "commit" || key == "date") {
+		if strings.Contains(old, value) {
+			return
+		}
+		value = old + ", " + value
+	}
+	r.about[key] = value
 }
 
 // add takes a result: name, number of rounds, and pairs of value and unit.
@@ -84,8 +96,15 @@ func (r *results) get(name, unit string) float64 {
 	return median(v)
 }
 
-// has reports whether there is such a figure.
-func (r *results) has(name, unit string) bool { return len(r.values[name][unit]) > 0 }
+// spread is the lowest and the highest of a figure in several builds or runs, if they differ
+// by more than is noise: "0.92 to 1.27".
+func (r *results) spread(name, unit string) string {
+	v := r.values[name][unit]
+	if len(v) < 2 || slices.Max(v)-slices.Min(v) < 0.1*median(slices.Clone(v)) {
+		return ""
+	}
+	return ratio(slices.Min(v)) + " to " + ratio(slices.Max(v))
+}
 
 // most returns the largest figure of unit among the benchmarks names.
 func (r *results) most(unit string, names ...string) float64 {

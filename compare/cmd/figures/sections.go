@@ -37,8 +37,12 @@ func machine(r *results) string {
 			r.missing = append(r.missing, key)
 		}
 	}
-	return fmt.Sprintf("Taken on %s at commit %s: a virtual machine with %s cores (%s), %s, Go %s.\n",
-		r.about["date"], r.about["commit"], r.about["cores"], r.about["cpu"], r.about["kernel"], r.about["go"])
+	commits := "commit " + r.about["commit"]
+	if strings.Contains(commits, ", ") {
+		commits = "commits " + r.about["commit"] // see measured.txt which of them is whose
+	}
+	return fmt.Sprintf("Taken on %s at %s: a virtual machine with %s cores (%s), %s, Go %s.\n",
+		r.about["date"], commits, r.about["cores"], r.about["cpu"], r.about["kernel"], r.about["go"])
 }
 
 func commandList(*results) string {
