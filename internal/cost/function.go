@@ -1,6 +1,9 @@
 package cost
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Function is what is remembered of one function from call to call: of one piece of code,
 // since closures with the same code share it.
@@ -9,7 +12,30 @@ type Function struct {
 	code  uintptr
 	ended atomic.Int64 // items known to have ended without a Goexit, up to trustAfter
 	wild  atomic.Bool  // one did not
+
+	doubts atomic.Int32 // how many measurements in a row were higher than the estimate
 }
+
+// doubtMost is how many measurements in a row may be higher than the estimate until Doubt
+// believes one.
+const doubtMost = 4
+
+// Doubt is Learn, but believes that items take longer only if several measurements in a row
+// have said so. Else a garbage collection, which lasts for two or three short calls, would
+// make them look dear.
+func (f *Function) Doubt(n int, took time.Duration) {
+	if f.Raises(n, took) && f.doubts.Load() < doubtMost {
+		f.doubts.Add(1)
+		return
+	}
+	if f.Doubted() {
+		f.doubts.Store(0)
+	}
+	f.Learn(n, took)
+}
+
+// Doubted reports whether the last measurement was higher than the estimate and not believed.
+func (f *Function) Doubted() bool { return f.doubts.Load() > 0 }
 
 // trustAfter is how many items must have ended without a Goexit before a function is
 // trusted.

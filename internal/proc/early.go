@@ -19,6 +19,8 @@ import (
 // what was noted as soon as the runtime's handlers are back.
 
 // noteSignal is the handler. It is called by the kernel, in any thread.
+//
+//lint:ignore U1000 its address is taken in assembly
 func noteSignal()
 
 var (

@@ -21,10 +21,6 @@ const (
 
 	// measureEvery is how many inline calls are made for each that looks at the clock.
 	measureEvery = 8
-
-	// doubtMost is how many measured calls in a row may have taken longer than is known until
-	// that is believed.
-	doubtMost = 4
 )
 
 // Cheap reports whether n items of the function are best run inline: when all of them take
@@ -73,7 +69,8 @@ func Inline(ctx context.Context, n int, f *cost.Function, errs Errors, at *int, 
 		err = run(Span{*at, min(n, *at+step)}, s)
 	}
 	if measured && *at > 0 {
-		s.learn(f, *at, cost.Clock()-begin)
+		f.Ended(*at)
+		f.Doubt(*at, cost.Clock()-begin)
 	}
 	returned = true
 	return err

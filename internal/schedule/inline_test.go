@@ -301,10 +301,10 @@ func TestInlineDoubts(t *testing.T) {
 		f, s := trusted(cheap), new(Slot)
 		for i, took := range test.took {
 			s.calls.Store(1)
-			if i > 0 && test.took[i-1] == dear && i%(doubtMost+1) != 0 && !s.measures(f) {
+			if i > 0 && test.took[i-1] == dear && i%5 != 0 && !s.measures(f) {
 				t.Errorf("%s: the call behind a dear one is not measured", test.name)
 			}
-			s.learn(f, 10, 10*took)
+			f.Doubt(10, 10*took)
 		}
 		if got := f.Of(1); got != test.want {
 			t.Errorf("%s: an item is said to take %v, want %v", test.name, got, test.want)

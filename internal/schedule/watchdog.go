@@ -48,9 +48,6 @@ type Slot struct {
 	yield atomic.Uint32 // not zero: the call should give up what it has not begun
 	seen  uint32        // what calls was at the last look; guarded by the watchdog's mutex
 	kept  Yielder       // hears of yield; nil: none. The call's, but written with that mutex held
-	// What the calls' goroutines know of each other, one after the other.
-	doubted *cost.Function // whose last measured calls in this slot took long; nil: none
-	doubts  int            // how many of them
 
 	_ [cacheLine]byte // what each call writes is on cache lines of its own
 }
@@ -86,23 +83,7 @@ func (s *Slot) leave() {
 
 // measures reports whether a call of f, which has been entered, is to be measured.
 func (s *Slot) measures(f *cost.Function) bool {
-	return s.doubted == f || s.calls.Load()/2%measureEvery == 0
-}
-
-// learn takes in that n items of f took so long. That they took longer than is known is
-// believed only if several calls in a row did. Else a garbage collection, which lasts for two
-// or three calls, would have cheap calls start goroutines.
-func (s *Slot) learn(f *cost.Function, n int, took time.Duration) {
-	f.Ended(n)
-	if s.doubted != f {
-		s.doubted, s.doubts = f, 0
-	}
-	if f.Raises(n, took) && s.doubts < doubtMost {
-		s.doubts++
-		return
-	}
-	s.doubted = nil
-	f.Learn(n, took)
+	return f.Doubted() || s.calls.Load()/2%measureEvery == 0
 }
 
 // Kept is what was kept last; nil if nothing was.

@@ -181,12 +181,13 @@ func (s *Segment) Running() (seq uint64, ok bool) {
 // Steady is Running as two reports in a row say that agree in all they say, so that no word has
 // changed in between.
 func (s *Segment) Steady() (seq uint64, ok bool) {
-	r, ok := s.report()
+	before, _ := s.report()
 	for range steadyLooks {
-		before := r
-		if r, ok = s.report(); ok && r == before {
+		r, ok := s.report()
+		if ok && r == before {
 			return r.running, true
 		}
+		before = r
 	}
 	return 0, false
 }
