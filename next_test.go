@@ -28,8 +28,8 @@ func yieldingJobs(n int, f func(i int) error) map[string]yieldJob {
 }
 
 // runTo runs items from..9 of j once, in a goroutine of its own, and returns where it came to,
-// its error, and what it panicked with.
-func runTo(j yieldJob, from int) (at int, err error, panicked any) {
+// what it panicked with, and its error.
+func runTo(j yieldJob, from int) (at int, panicked any, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -37,7 +37,7 @@ func runTo(j yieldJob, from int) (at int, err error, panicked any) {
 		err = j.Run(context.Background(), schedule.Span{Lo: from, Hi: 10}, &at, nil)
 	}()
 	<-done
-	return at, err, panicked
+	return at, panicked, err
 }
 
 // TestLoopsYield has the loops yield at an item that ends in some way. An item is run each
@@ -80,7 +80,7 @@ func TestLoopsYield(t *testing.T) {
 				}
 				return nil
 			})[place]
-			at, err, panicked := runTo(j, 2)
+			at, panicked, err := runTo(j, 2)
 			if at != test.stop || err != test.err || panicked != test.panicked {
 				t.Errorf("%s, %s: came to %d with %v, panic %v; want %d, %v, %v", place, test.name, at, err, panicked, test.stop, test.err, test.panicked)
 			}
@@ -99,7 +99,7 @@ func TestLoopsRunAnItemWhileAYieldStands(t *testing.T) {
 		j := yieldingJobs(10, func(i int) error { ran = append(ran, i); return nil })[place]
 		j.Yield(true)
 		for i := range 10 {
-			if at, err, _ := runTo(j, i); at != i+1 || err != nil || !slices.Equal(ran, testkit.Count(i+1)) {
+			if at, _, err := runTo(j, i); at != i+1 || err != nil || !slices.Equal(ran, testkit.Count(i+1)) {
 				t.Errorf("%s: from item %d came to %d with %v; items %v ran", place, i, at, err, ran)
 			}
 		}
