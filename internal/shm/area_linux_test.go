@@ -238,7 +238,7 @@ func TestHolesWhileTheParentReads(t *testing.T) {
 		}
 	})
 	got, zeros := make([]byte, n), 0
-	for range 100 {
+	for i := 0; i < 100 || zeros == 0; i++ { // the other goroutine may have to wait for a processor
 		if seq, ok := s.Running(); ok && seq != 5 {
 			t.Errorf("item %d is running", seq)
 		}
@@ -252,9 +252,6 @@ func TestHolesWhileTheParentReads(t *testing.T) {
 	}
 	stop.Store(true)
 	holes.Wait()
-	if zeros == 0 {
-		t.Error("there was no hole")
-	}
 }
 
 // TestCloseWhileInUse closes a segment while it is used in all ways that may go on until then:
