@@ -144,7 +144,7 @@ func TestKeepGoingAccountsForItemsThatDidNotRun(t *testing.T) {
 			}
 			var read atomic.Int64
 			go func() {
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) // allowed: fake time, in a bubble
 				cancel(errEnough)
 			}()
 			out, errs := collect(mapSeq(ctx, counted(&read), fn, settings...))
@@ -185,9 +185,9 @@ func TestItemReadAfterTheWorkersEnded(t *testing.T) {
 			defer cancel(nil)
 			input := func(yield func(int) bool) {
 				yield(0)
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) // allowed: fake time, in a bubble
 				cancel(errEnough)
-				time.Sleep(time.Second) // the workers end
+				time.Sleep(time.Second) // allowed: fake time, in a bubble, in which the workers end
 				if yield(1) {
 					t.Error("the input is asked for another item")
 				}
@@ -223,7 +223,10 @@ func TestNothingIsStarted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var read atomic.Int64
 				s := newStream(t.Context(), counted(&read), same, settings...)
-				run := func(*schedule.Call) error { time.Sleep(delay); return errBad }
+				run := func(*schedule.Call) error {
+					time.Sleep(delay) // allowed: fake time, in a bubble
+					return errBad
+				}
 				pairs := 0
 				s.Loop(passes, run, func(_ int, err error) bool {
 					if pairs++; err != errBad || s.call.EndCause() != errBad {

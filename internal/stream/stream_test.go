@@ -274,7 +274,7 @@ func TestFailureEndsTheUnorderedLoop(t *testing.T) {
 func TestLowestFailureEndsTheUnorderedLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fn := func(ctx context.Context, i int) (int, error) {
-			time.Sleep(time.Duration(10-i) * time.Second)
+			time.Sleep(time.Duration(10-i) * time.Second) // allowed: fake time, in a bubble
 			if i%2 == 1 {
 				return 0, errBad
 			}
