@@ -312,6 +312,13 @@ func (s *Segment) Revoke(seq uint64) bool {
 	return s.told.mem != nil && s.told.store(wordRevoked, seq) == nil
 }
 
+// Revokes reports whether Revoke can do so.
+func (s *Segment) Revokes() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.told.mem != nil
+}
+
 // PublishTime is how long it takes at most until the parent sees what the worker published
 // before it looked at a word of the parent's. The worker publishes what is running, and then
 // looks at the word; the parent sets the word, and then looks at what is running. But the

@@ -22,6 +22,7 @@ type Pool struct {
 	calls    gate           // calls that were admitted and have not left
 	unreaped sync.WaitGroup // workers that have not been reaped, and starts that have not ended
 	counters *counters
+	revokes  atomic.Bool // a worker's items could be revoked
 	clock    clock.Clock // the system's: the pool is of one call in a testing/synctest bubble
 
 	mu       sync.Mutex

@@ -190,6 +190,9 @@ func (w *worker) handleWelcome(payload []byte) error {
 		w.segment.Close()
 		w.segment = nil
 	}
+	if w.segment != nil && w.segment.Revokes() {
+		w.pool.revokes.Store(true)
+	}
 	w.reader.frames.SetMax(int(w.pool.config.MaxMessageBytes) + wire.Slack)
 	w.welcome <- welcome // has room for it
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/parallel"
+	"example.com/parallel/internal/testkit"
 )
 
 // sharedOut is an item that says in a file that it has run.
@@ -119,4 +120,45 @@ func TestItemsOfManySizesAreSharedOut(t *testing.T) {
 	if died := pool.Stats().Died; died > 0 {
 		t.Errorf("%d workers died", died)
 	}
+}
+
+// rendezvous is an item of a function that was cheap so far, and may have to wait for another item:
+// so both must run at once.
+type rendezvous struct{ Make, Wait string }
+
+func init() { parallel.Register(meetAnother) }
+
+func meetAnother(ctx context.Context, m rendezvous) (string, error) {
+	if m.Wait == "" {
+		return "", nil
+	}
+	return testkit.Gate(ctx, testkit.Step{Make: m.Make, Wait: m.Wait})
+}
+
+// TestAShortCallCallsForHelp has a call seem short, whose items wait for one another. They can
+// only end if another worker gets what the first has not begun.
+func TestAShortCallCallsForHelp(t *testing.T) {
+	everyTransport(t, func(t *testing.T) {
+		for name, options := range map[string][]parallel.Option{
+			"caller serves":   nil,
+			"with a callback": {parallel.OnProgress(func(int, int) {})},
+			"with a limit":    {parallel.ItemTimeout(time.Minute)},
+		} {
+			t.Run(name, func(t *testing.T) {
+				pool := testPool(t, &parallel.ProcessPool{Size: 2})
+				options := append([]parallel.Option{parallel.On(pool)}, options...)
+				for range 50 {
+					if _, err := parallel.Map(testkit.Patient(t), make([]rendezvous, 10), meetAnother, options...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				one, two := filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "two")
+				items := []rendezvous{{one, two}, {two, one}}
+				out, err := parallel.Map(testkit.Patient(t), items, meetAnother, options...)
+				if err != nil || out[0] != two || out[1] != one {
+					t.Errorf("%q, %v", out, err)
+				}
+			})
+		}
+	})
 }

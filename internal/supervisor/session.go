@@ -207,7 +207,8 @@ func (s *session) handOverLocked(now time.Time) (left time.Duration) {
 	return left
 }
 
-// awaitLocked waits until something may have changed, while anything is in flight.
+// awaitLocked waits until something may have changed, while anything is in flight. The caller
+// looks, and waits again.
 func (s *session) awaitLocked() {
 	turn := s.worker.reader.turn
 	if s.mayLeadLocked() && turn.Lead() {
@@ -219,6 +220,10 @@ func (s *session) awaitLocked() {
 		} else {
 			s.readInPlace(soon)
 		}
+		return
+	}
+	if s.call.isShort() { // nobody else would notice that it is not
+		s.call.callHelp()
 		return
 	}
 	turn.Want(true)

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -29,12 +28,11 @@ type short struct {
 	is atomic.Bool // until it has called for help
 }
 
-// initShort finds out whether the call should be short. Where a reader cannot wait for a moment,
-// none is.
+// initShort finds out whether the call should be short. None is where workers' items cannot be
+// revoked: if what was known is wrong, they would wait behind one another.
 func (d *call) initShort() {
 	c := d.Config()
-	polls := runtime.GOOS == "linux"
-	d.short.is.Store(polls && c.Workers > 1 && c.Total >= 0 && d.what.Function.Cost.Within(c.Total, shortTime))
+	d.short.is.Store(d.pool.revokes.Load() && c.Workers > 1 && c.Total >= 0 && d.what.Function.Cost.Within(c.Total, shortTime))
 }
 
 // isShort reports whether the call has one worker, since it should be short.
@@ -67,7 +65,9 @@ func (s *session) learnLate(took time.Duration) {
 
 // callHelp has the other workers serve the call, too.
 func (d *call) callHelp() {
-	d.short.is.Store(false)
+	if !d.short.is.Swap(false) {
+		return
+	}
 	workers := d.Config().Workers
 	d.Share(workers)
 	for range workers - 1 {
