@@ -103,7 +103,7 @@ func (s *session) lead() {
 		}
 	}
 	left := m // m itself stays on the stack
-	r.left = &left
+	r.left, s.sender.left = &left, true
 	r.turn.Yield(true)
 }
 

@@ -55,6 +55,7 @@ type sender struct {
 	opening  []byte // opens the call in the worker; goes before the first items. nil: it has been written
 	knew     bool   // the worker knew of the call before this session
 	used     bool   // an item has been sent
+	left     bool   // it has read an answer and left it to the reader
 	rest     rest   // while there is no work for the worker
 	encodes  itemStopper
 	small    [64]byte // buffer for a frame that says where items are
@@ -212,6 +213,7 @@ func (s *session) handOverLocked(now time.Time) (left time.Duration) {
 func (s *session) awaitLocked() {
 	turn := s.worker.reader.turn
 	if s.mayLeadLocked() && turn.Lead() {
+		s.sender.left = false
 		soon, short := s.backlogLocked() < pollTime, s.window.items > 1
 		s.mu.Unlock()
 		defer s.mu.Lock()
@@ -222,10 +224,11 @@ func (s *session) awaitLocked() {
 		}
 		return
 	}
-	if s.call.isShort() { // nobody else would notice that it is not
+	if s.call.isShort() && !s.sender.left { // nobody else would notice that it is not
 		s.call.callHelp()
 		return
 	}
+	s.sender.left = false
 	turn.Want(true)
 	turn.Wake()
 	s.changed.Wait()
